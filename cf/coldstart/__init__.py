@@ -10,7 +10,7 @@ from catalog.lazy import submodules
 from cf.coldstart.base import ColdStartModel
 from cf.coldstart.content import Encoding, FilmContent
 from cf.coldstart.registry import COLD_START_MODELS, make_cold_start
-from cf.coldstart.ridge import ContentRidge, ExpectedMeans, Source
+from cf.coldstart.ridge import ContentRidge, ExpectedMeans
 
 __all__ = [
     "COLD_START_MODELS",
@@ -19,7 +19,6 @@ __all__ = [
     "Encoding",
     "ExpectedMeans",
     "FilmContent",
-    "Source",
     "make_cold_start",
 ]
 

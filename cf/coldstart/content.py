@@ -5,9 +5,9 @@ Unknown content is a row of NaN, or of zeros where something else is known besid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +20,15 @@ YEAR_STEP = 3
 
 @dataclass(frozen=True)
 class FilmContent:
-    """Genres, years and poster features of films, aligned by position; NaN rows for missing posters."""
+    """Genres, years and poster features of films, aligned by position; NaN rows for missing posters.
+
+    `views` are the numbers of columns of kinds of poster features that count equally; none are one kind.
+    """
 
     genres: Sequence[Sequence[str]]
     years: Sequence[int | None]
     posters: Floats
+    views: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that all is of the same films."""
@@ -33,6 +37,8 @@ class FilmContent:
                 "expected genres, years and posters of shape (n_films, d), all of the same films; received "
                 f"{len(self.genres)} genres, {len(self.years)} years and posters of shape {self.posters.shape}"
             )
+        if self.views and sum(self.views) != self.posters.shape[1]:
+            raise ValueError(f"expected views of {self.posters.shape[1]} columns, received {self.views}")
 
     def __len__(self) -> int:
         return len(self.posters)
@@ -40,9 +46,8 @@ class FilmContent:
     def rows(self, places: slice | Sequence[int] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> FilmContent:
         """Take some of the films."""
         chosen = np.arange(len(self))[places].tolist()
-        return FilmContent(
-            [self.genres[row] for row in chosen], [self.years[row] for row in chosen], self.posters[chosen]
-        )
+        genres, years = [self.genres[row] for row in chosen], [self.years[row] for row in chosen]
+        return FilmContent(genres, years, self.posters[chosen], self.views)
 
 
 @dataclass(frozen=True)
@@ -57,13 +62,19 @@ class Encoding:
     first_year: int
     last_year: int
     n_columns: int
+    views: tuple[int, ...] = ()
 
     @classmethod
     def fit(cls, films: FilmContent) -> Encoding:
         """Learn which genres and years there are."""
         years = [year for year in films.years if year is not None] or [2000]
         genres = {genre for of_film in films.genres for genre in of_film}
-        return cls(tuple(sorted(genres)), min(years), max(years), films.posters.shape[1])
+        return cls(tuple(sorted(genres)), min(years), max(years), films.posters.shape[1], films.views)
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Encoding:
+        """Restore what `asdict` gave, from JSON."""
+        return cls(**{**record, "genres": tuple(record["genres"]), "views": tuple(record["views"])})
 
     def __call__(self, films: FilmContent) -> dict[str, Floats]:
         """Encode films."""
@@ -100,22 +111,27 @@ class Standardization:
     scale: Floats
 
     @classmethod
-    def fit(cls, rows: Floats, *, by_column: bool) -> Standardization:
-        """Learn from a sample."""
+    def fit(cls, rows: Floats, *, by_column: bool, views: Sequence[int] = ()) -> Standardization:
+        """Learn from a sample; kinds of columns, if there are some, get equal parts of the mean square length of 1."""
         known = rows[np.isfinite(rows).all(axis=1)].astype(np.float64)
         if not known.size:
             return cls(np.zeros(rows.shape[1], np.float32), np.zeros(rows.shape[1], np.float32))
         spreads = known.std(axis=0)
-        # What hardly ever varies would be blown up to noise.
-        varies = spreads > 1e-3 * spreads.max()
-        size = np.sqrt(varies.sum()) * spreads if by_column else np.full(len(spreads), np.linalg.norm(spreads))
-        scale = np.divide(1, size, out=np.zeros(len(spreads)), where=varies)
+        parts = np.split(spreads, np.cumsum(views)[:-1]) if views else [spreads]
+        scale = np.concatenate([_scale(part, by_column=by_column) for part in parts]) / np.sqrt(len(parts))
         return cls(known.mean(axis=0).astype(np.float32), scale.astype(np.float32))
 
     def __call__(self, rows: Floats) -> Floats:
         """Standardize rows."""
         known = np.isfinite(rows).all(axis=1, keepdims=True)
         return np.asarray(np.where(known, (rows - self.center) * self.scale, 0), np.float32)
+
+
+def _scale(spreads: npt.NDArray[np.float64], *, by_column: bool) -> npt.NDArray[np.float64]:
+    # What hardly ever varies would be blown up to noise.
+    varies = spreads > 1e-3 * spreads.max(initial=0)
+    size = np.sqrt(varies.sum()) * spreads if by_column else np.full(len(spreads), np.linalg.norm(spreads))
+    return np.asarray(np.divide(1, size, out=np.zeros(len(spreads)), where=varies))
 
 
 def _or_unknown(rows: npt.NDArray[np.float64]) -> Floats:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from cf.coldstart.content import Encoding, FilmContent, Standardization
-from cf.coldstart.ridge import Ridge
+from cf.coldstart.regression import Ridge
 from cf.models.als import ALS, first_factors
 from cf.models.baseline import fit_biases
 from cf.models.least_squares import FloatArray, LeastSquares
@@ -100,11 +100,12 @@ class _Regressions:
             rows = standardization(encoded[name]).astype(np.float64)
             taught = rated[rows[rated].any(axis=1)]
             weights = n_ratings[taught] / (n_ratings[taught] + damping)
-            self._parts.append((rows, taught, Ridge(rows[taught], weights, penalty)))
+            self._parts.append((rows, taught, Ridge.of_rows(rows[taught], weights)))
+        self._penalty = penalty
 
     def __call__(self, targets: FloatArray) -> FloatArray:
         """Predict targets (n_films, k), about their mean, from content."""
         expected = np.zeros(targets.shape)
         for rows, taught, ridge in self._parts:
-            expected += rows @ ridge.coefficients(targets[taught] - expected[taught])
+            expected += rows @ ridge.coefficients(targets[taught] - expected[taught], self._penalty)
         return expected.astype(np.float32)

@@ -10,10 +10,9 @@ from catalog.errors import ConfigError
 from cf.coldstart.aligned_ease import AlignedEASE
 from cf.coldstart.base import ColdStartModel
 from cf.coldstart.baselines import MeanFactor, RandomFactors
-from cf.coldstart.kernel_ridge import KernelRidge
 from cf.coldstart.nearest_posters import NearestPosters
 from cf.coldstart.ridge import ContentRidge, GenresAndYears, PostersOnly
-from cf.coldstart.transfer import RidgeALS, RidgeEASE
+from cf.coldstart.ridge_als import RidgeALS
 
 
 class ColdStartEntry(NamedTuple):
@@ -25,14 +24,12 @@ class ColdStartEntry(NamedTuple):
 
 COLD_START_MODELS: dict[str, ColdStartEntry] = {
     "content": ColdStartEntry(
-        ContentRidge, "ridge from genres and years to users' tastes, then from posters to what is left"
+        ContentRidge, "ridge from genres and years to users' tastes, then from posters of a genre and period"
     ),
     "posters": ColdStartEntry(PostersOnly, "ridge from posters alone to users' tastes"),
     "genres-years": ColdStartEntry(GenresAndYears, "ridge from genres and years alone; what posters have to beat"),
     "nearest-posters": ColdStartEntry(NearestPosters, "the tastes of the films whose posters are most alike"),
-    "kernel-ridge": ColdStartEntry(KernelRidge, "ridge from genres and years, then from posters by kernels"),
     "ridge-als": ColdStartEntry(RidgeALS, "ridge from content to the factors of alternating least squares"),
-    "ridge-ease": ColdStartEntry(RidgeEASE, "ridge from content to the weights of EASE"),
     "aligned-ease": ColdStartEntry(
         AlignedEASE, "similarity of content, aligned to who rates what, smoothed as by EASE"
     ),

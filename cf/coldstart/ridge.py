@@ -1,13 +1,16 @@
 r"""Predicts factors and mean ratings of films by ridge regression from their content.
 
 Ratings give each user factors and each film factors; a ridge regression leads from a film's content to its factors, and
-another one to its mean rating. Sources of content are taken one after the other, each explaining what those before it
-left over: in one regression the many numbers of a poster would drown the few of genres and years.
+another one to its mean rating. Genres and years come first, then posters explain what these leave over: in one
+regression the many numbers of a poster would drown the few of genres and years.
+
+Every penalty is the one that predicts the films of the fit best when each is left out in turn. So a small catalog, in
+which posters say little, hardly uses them, without anybody choosing that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
@@ -15,7 +18,6 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.special import stdtrit
 
 from catalog.errors import DataError
@@ -24,68 +26,26 @@ from catalog.scored_ids import ScoredIds
 from cf.coldstart.base import Counts
 from cf.coldstart.content import Encoding, FilmContent, Floats, Standardization, unit
 from cf.coldstart.factor_model import FactorModel, FloatArray, chosen, damped
+from cf.coldstart.regression import Ridge
 from cf.scale import star_scale
 
-_NAME, _KIND, _VERSION = "cold-start", "keyart-cold-start", 4
+_NAME, _KIND, _VERSION = "cold-start", "keyart-cold-start", 5
 _NO_MEAN = 3.5
 # How far true means lie from predicted ones, in stars, before any film is seen; worth as many films.
 _PRIOR_SPREAD, _PRIOR_FILMS = 0.5, 4
 # The number of ratings at which a film's mean rating counts half in what is learned of means.
 _HALF_SUPPORT_OF_MEANS = 10.0
-
-
-class Ridge:
-    r"""Ridge regression of many targets on the same rows: :math:`(X^\top W X + \lambda I)^{-1} X^\top W Y`.
-
-    Where rows are fewer than columns, it is the same as :math:`S^\top (S S^\top + \lambda I)^{-1} W^{1/2} Y` with
-    :math:`S = W^{1/2} X`, whose matrix is the smaller one.
-    """
-
-    def __init__(self, rows: npt.NDArray[Any], weights: npt.NDArray[Any], penalty: float) -> None:
-        self._roots = np.sqrt(weights)[:, None]
-        self._rows, self._penalty = rows * self._roots, max(penalty, 1e-9)
-        self._is_dual = 0 < len(rows) < rows.shape[1]
-        gram = self._rows @ self._rows.T if self._is_dual else self._rows.T @ self._rows
-        gram[np.diag_indices_from(gram)] += self._penalty
-        self._cholesky = cholesky(gram, lower=True)
-
-    def coefficients(self, targets: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        factor, weighted = (self._cholesky, True), targets * self._roots
-        if self._is_dual:
-            return np.asarray(self._rows.T @ cho_solve(factor, weighted))
-        return np.asarray(cho_solve(factor, self._rows.T @ weighted))
-
-    def leverages(self) -> npt.NDArray[Any]:
-        """Return the weight of each row in its own prediction."""
-        right = np.eye(len(self._rows)) if self._is_dual else self._rows.T
-        squares = np.square(solve_triangular(self._cholesky, right, lower=True)).sum(axis=0)
-        return np.asarray(1 - self._penalty * squares if self._is_dual else squares)
-
-
-@dataclass(frozen=True)
-class Source:
-    """How one kind of content is learned from."""
-
-    penalty: float
-    smoothing: float
-    damping: float = 0.0
-    weight: float = 1.0
-    by_column: bool = False
-    by_row: bool = False
-
-    def rows(self, standardization: Standardization, content: Floats) -> Floats:
-        """Bring content to the form that is learned from."""
-        rows = standardization(content)
-        return unit(rows) if self.by_row else rows
-
-
-#: Genres and years first, then what the poster adds. Chosen on films held out of the training films of ml-latest-small.
-SOURCES: Mapping[str, Source] = {
-    "facts": Source(penalty=10.0, smoothing=3.0),
-    "posters": Source(penalty=12.0, smoothing=30.0, damping=0.25, weight=3.35, by_column=True),
-}
+_SCORE_DECIMALS = 5
+_FEWEST_TO_CHOOSE_BY, _PENALTY_OF_FEW = 20, 10.0
+# What to choose from: penalties, and shares of the last kind of poster features, which are the colors.
+_PENALTIES = {"facts": [0.25 * 2**n for n in range(11)], "posters": [2.5 * 2**n for n in range(12)]}
+_SHARES = (0.1, 0.25, 0.5)
+# Posters learn from factors damped so much further: else few films with very many ratings would outweigh all others.
+_POSTER_DAMPING = 0.25
+# Posters are learned from so many films at most, each compared to each: the most rated.
+_N_POSTERS = 4000
 #: What the sources of content are made of.
-_USES = {"facts": {"genres", "years"}, "genres": {"genres"}, "years": {"years"}, "posters": {"posters"}}
+_USES = {"facts": {"genres", "years"}, "posters": {"posters"}}
 
 
 class ExpectedMeans(NamedTuple):
@@ -97,37 +57,74 @@ class ExpectedMeans(NamedTuple):
 
 
 class MeanDistributions(NamedTuple):
-    """Predicted means of very many ratings, half their 95 % intervals, and the variance of ratings of one film."""
+    """Predicted means of very many ratings, in stars; half their 95 % intervals; the variance of ratings of a film."""
 
     values: Floats
     half_widths: Floats
     within: float
 
 
+@dataclass
+class _Left:
+    """What is left to explain of films, as it would be had each film been left out before."""
+
+    factors: FloatArray
+    means: FloatArray
+    n_ratings: Counts
+    weights: FloatArray
+
+    def of(self, rows: npt.NDArray[np.intp]) -> _Left:
+        """Take some of the films."""
+        return _Left(self.factors[rows], self.means[rows], self.n_ratings[rows], self.weights[rows])
+
+
 class ContentRidge(FactorModel):
-    """Predicts preferences and mean ratings of films from their content.
+    r"""Predicts preferences and mean ratings of films from their content.
+
+    Genres and years, encoded as `Encoding` does, predict linearly. Of what they leave over, posters predict by the
+    kernel
+
+    .. math:: k(i, j) = \langle p_i, p_j \rangle \, (1 + \langle f_i, f_j \rangle)
+
+    with p the standardized poster and f the genres and year, of length 1: so what a poster says may differ between
+    genres and periods. Time grows with the cube of the films with posters, memory with the square; beyond 4,000 films
+    the most rated are taken.
+
+    What is chosen by leaving out each film in turn: the penalties, and how much colors count beside what the network
+    sees. The errors of films left out also tell how far true means lie from expected ones.
 
     Parameters
     ----------
-    sources : mapping of str to Source, optional
-        The kinds of content, as `Encoding` names them, in the order in which they are learned from; those of the class
-        unless given.
-    n_factors, damping, smoothing, half_support, seed
+    sources : sequence of str, optional
+        The kinds of content in the order in which they are learned from, of facts (genres and years) and posters;
+        those of the class unless given.
+    smoothing : float, default 3
+        μ up to a thousand users; of more users, for each thousand, as strengths grow with their number.
+    n_factors, damping, half_support, seed
         As `FactorModel` has them.
+
+    Attributes
+    ----------
+    penalties_ : dict of str to float
+        The chosen penalties: of each source for factors, and, ending in ``_means``, for mean ratings; none of a source
+        that explains nothing of films left out.
 
     References
     ----------
     .. [1] A. van den Oord, S. Dieleman, B. Schrauwen, "Deep content-based music recommendation", NIPS 2013: from
-       content to factors.
+       content to the factors of collaborative filtering.
+    .. [2] Z. Gantner, L. Drumond, C. Freudenthaler, S. Rendle, L. Schmidt-Thieme, "Learning attribute-to-feature
+       mappings for cold-start recommendations", ICDM 2010.
     """
 
     name = "content"
-    default_sources: ClassVar[Mapping[str, Source]] = SOURCES
+    default_sources: ClassVar[tuple[str, ...]] = ("facts", "posters")
     learned_: dict[str, Floats]
+    penalties_: dict[str, float]
 
     def __init__(
         self,
-        sources: Mapping[str, Source] | None = None,
+        sources: Sequence[str] | None = None,
         n_factors: int = 128,
         damping: float = 0.25,
         smoothing: float = 3.0,
@@ -135,7 +132,7 @@ class ContentRidge(FactorModel):
         seed: int = 0,
     ) -> None:
         super().__init__(n_factors, damping, smoothing, half_support, seed)
-        self.sources = dict(self.default_sources if sources is None else sources)
+        self.sources = tuple(self.default_sources if sources is None else sources)
         self.uses = frozenset[str]().union(*(_USES[name] for name in self.sources))
         self.source = ""
 
@@ -150,7 +147,7 @@ class ContentRidge(FactorModel):
     def distributions_of_means(self, films: FilmContent) -> MeanDistributions:
         """Predict mean ratings as distributions, which may go beyond the scale of stars."""
         mean, spread, within = self.learned_["mean"].tolist()
-        values = self._linear(self.encoding_(films))[:, -1] + mean
+        values = self._explained(self.encoding_(films))[:, -1] + mean
         half_width = _half_width(spread, len(self.movie_ids_))
         return MeanDistributions(values, np.full(len(values), half_width, np.float32), within)
 
@@ -165,15 +162,14 @@ class ContentRidge(FactorModel):
 
     def save(self, folder: Path) -> None:
         """Save the fitted model."""
-        parameters = {name: getattr(self, name) for name in _PARAMETERS}
-        sources = {name: asdict(source) for name, source in self.sources.items()}
-        learned = {name: getattr(self, name) for name in _LEARNS}
         content = {
-            "sources": sources,
-            "parameters": parameters,
+            "sources": list(self.sources),
+            "parameters": {name: getattr(self, name) for name in _PARAMETERS},
+            "penalties": self.penalties_,
             "source": self.source,
             "encoding": asdict(self.encoding_),
         }
+        learned = {name: getattr(self, name) for name in _LEARNS}
         save_arrays(folder, _NAME, _KIND, _VERSION, content, {**learned, **self.learned_})
 
     @classmethod
@@ -181,11 +177,9 @@ class ContentRidge(FactorModel):
         """Open a saved model."""
         content, learned = open_arrays(folder, _NAME, _KIND, _VERSION)
         try:
-            sources = {name: Source(**source) for name, source in content["sources"].items()}
-            model = cls(sources, **content["parameters"])
-            model.source = content["source"]
-            encoding = content["encoding"]
-            model.encoding_ = Encoding(**{**encoding, "genres": tuple(encoding["genres"])})
+            model = cls(content["sources"], **content["parameters"])
+            model.source, model.penalties_ = content["source"], dict(content["penalties"])
+            model.encoding_ = Encoding.of_record(content["encoding"])
             for name in _LEARNS:
                 setattr(model, name, learned.pop(name))
         except (KeyError, TypeError, AttributeError) as error:
@@ -194,59 +188,99 @@ class ContentRidge(FactorModel):
         return model
 
     def _fit(self, values: sparse.csr_array, content: Mapping[str, Floats]) -> None:
-        self._regress(content, values, *self._factorize(values))
-
-    def _predicted(self, content: Mapping[str, Floats]) -> npt.NDArray[Any]:
-        return np.asarray(self._linear(content)[:, :-1] + self._smooth(self.learned_["base"], self.smoothing))
-
-    def _regress(
-        self, content: Mapping[str, Floats], values: sparse.csr_array, own: FloatArray, n_ratings: Counts
-    ) -> None:
+        own, n_ratings = self._factorize(values)
         n_films = values.shape[1]
         means = np.bincount(values.indices, weights=values.data, minlength=n_films) / n_ratings
         weights = n_ratings / (n_ratings + _HALF_SUPPORT_OF_MEANS)
         base = own.mean(axis=0) if n_films else np.zeros(own.shape[1])
         mean = float(np.average(means, weights=weights)) if n_films else _NO_MEAN
-        self.learned_ = {"base": base.astype(np.float32)}
-        left, left_of_means = own - base, means - mean
-        errors = left_of_means.copy()
-        for name, source in self.sources.items():
-            standardization = Standardization.fit(content[name], by_column=source.by_column)
-            rows = source.rows(standardization, content[name]).astype(np.float64)
-            known = rows.any(axis=1)
-            rows = rows[known]
-            of_factors = Ridge(rows, np.ones(len(rows)), source.penalty)
-            to_factors = source.weight * of_factors.coefficients(left[known] * damped(n_ratings[known], source.damping))
-            of_means = Ridge(rows, weights[known], source.penalty)
-            to_mean = of_means.coefficients(left_of_means[known, None])
-            left[known] -= rows @ to_factors
-            explained = (rows @ to_mean)[:, 0]
-            left_of_means[known] -= explained
-            # What the error would be, had the film itself been left out.
-            errors[known] = (errors[known] - explained) / np.maximum(1 - of_means.leverages(), 1e-3)
-            coefficients = np.hstack([self._smooth(to_factors, source.smoothing), to_mean])
-            self.learned_ |= {
-                f"{name}_centre": standardization.center,
-                f"{name}_scale": standardization.scale,
-                f"{name}_coefficients": coefficients.astype(np.float32),
-            }
+        left = _Left(own - base, means - mean, n_ratings, weights)
+        self.learned_, self.penalties_ = {"base": np.asarray(self._smooth(base, self.smoothing), np.float32)}, {}
+        for name in self.sources:
+            (self._learn_facts if name == "facts" else self._learn_posters)(content, left)
         within = _variance_within(values, means)
-        spread = _spread(errors, n_ratings, weights, within)
+        spread = _spread(left.means, n_ratings, weights, within)
         stars = (values.data.min(), values.data.max()) if n_films else (mean, mean)
         self.learned_ |= {
             "mean": np.array([mean, spread, within], np.float32),
             "stars": np.array(stars, np.float32),
         }
 
-    def _linear(self, content: Mapping[str, Floats]) -> Floats:
-        total: Any = 0
-        for name, source in self.sources.items():
-            standardization = Standardization(self.learned_[f"{name}_centre"], self.learned_[f"{name}_scale"])
-            total = total + source.rows(standardization, content[name]) @ self.learned_[f"{name}_coefficients"]
-        return np.asarray(total, np.float32)
+    def _predicted(self, content: Mapping[str, Floats]) -> npt.NDArray[Any]:
+        return np.asarray(self._explained(content)[:, :-1] + self.learned_["base"])
+
+    def _learn_facts(self, content: Mapping[str, Floats], left: _Left) -> None:
+        standardization = Standardization.fit(content["facts"], by_column=False)
+        rows = standardization(content["facts"]).astype(np.float64)
+        known = np.flatnonzero(rows.any(axis=1))
+        factors = _fit_factors(Ridge.of_rows(rows[known]), "facts", left.of(known), self._smoothing())
+        means = _fit_means(Ridge.of_rows(rows[known], left.weights[known]), "facts", left.of(known))
+        self.learned_ |= {
+            "facts_center": standardization.center,
+            "facts_scale": standardization.scale,
+            "facts_coefficients": self._take("facts", known, factors, means, left),
+        }
+
+    def _learn_posters(self, content: Mapping[str, Floats], left: _Left) -> None:
+        standardization = Standardization.fit(content["posters"], by_column=True, views=self.encoding_.views)
+        rows = standardization(content["posters"])
+        known = np.flatnonzero(rows.any(axis=1))
+        # A stable sort leaves films of equal n_ratings in ascending movie_id.
+        known = np.sort(known[np.argsort(-left.n_ratings[known], kind="stable")[:_N_POSTERS]])
+        rows, kinds, part = rows[known], self._kinds(content)[known], left.of(known)
+        trials = []
+        for balance in _balances(self.encoding_.views, rows.shape[1]):
+            kernel = _kernel((rows * balance, kinds), (rows * balance, kinds))
+            trials.append((_fit_factors(Ridge.of_kernel(kernel), "posters", part, self._smoothing()), balance))
+        factors, balance = min(trials, key=lambda trial: trial[0].error)
+        kernel = _kernel((rows * balance, kinds), (rows * balance, kinds))
+        means = _fit_means(Ridge.of_kernel(kernel, part.weights), "posters", part)
+        self.learned_ |= {
+            "posters_center": standardization.center,
+            "posters_scale": standardization.scale * balance,
+            "posters_known": rows * balance,
+            "posters_kinds": kinds,
+            "posters_coefficients": self._take("posters", known, factors, means, left),
+        }
+
+    def _take(self, name: str, known: npt.NDArray[np.intp], factors: _Fit, means: _Fit, left: _Left) -> Floats:
+        """Leave over what is not explained of known films; return the coefficients of factors and means."""
+        left.factors[known] -= factors.left_out
+        left.means[known] -= means.left_out[:, 0]
+        penalties = {name: factors.penalty, f"{name}_means": means.penalty}
+        self.penalties_ |= {key: penalty for key, penalty in penalties.items() if penalty is not None}
+        return np.hstack([factors.coefficients * self._smoothing(), means.coefficients]).astype(np.float32)
+
+    def _smoothing(self) -> FloatArray:
+        """Return what factors are multiplied by."""
+        return self._smooth(np.ones(len(self.strengths_)), self.smoothing)
+
+    def _smooth(self, factors: npt.NDArray[Any], smoothing: float) -> npt.NDArray[Any]:
+        return super()._smooth(factors, smoothing * max(1.0, len(self.user_ids_) / 1000))
+
+    def _kinds(self, content: Mapping[str, Floats]) -> Floats:
+        """Return genres and years of films as directions; nothing where genres and years do not count."""
+        if "facts" not in self.sources:
+            return np.zeros((len(content["posters"]), 0), np.float32)
+        return unit(np.nan_to_num(np.hstack([content["genres"], content["years"]])))
+
+    def _explained(self, content: Mapping[str, Floats]) -> Floats:
+        """Predict what factors and mean are beyond those of the mean film: (n, n_factors + 1)."""
+        learned = self.learned_
+        total = np.zeros((len(content["posters"]), learned["base"].shape[0] + 1), np.float32)
+        if "facts" in self.sources:
+            standardization = Standardization(learned["facts_center"], learned["facts_scale"])
+            total += standardization(content["facts"]) @ learned["facts_coefficients"]
+        if "posters" in self.sources:
+            standardization = Standardization(learned["posters_center"], learned["posters_scale"])
+            films = standardization(content["posters"]), self._kinds(content)
+            known = learned["posters_known"], learned["posters_kinds"]
+            total += _kernel(films, known) @ learned["posters_coefficients"]
+        return total
 
     def _audience(self, factor: Floats, k: int) -> ScoredIds:
-        scores = self._preferences(factor[None])[:, 0]
+        # What differs by rounding alone, as between a film alone and in a batch, is equal.
+        scores = self._preferences(factor[None])[:, 0].round(_SCORE_DECIMALS)
         keen = np.flatnonzero(scores > 0)
         # A stable sort leaves equal scores in ascending user_id.
         chosen = keen[np.argsort(-scores[keen], kind="stable")[:k]]
@@ -257,16 +291,14 @@ class PostersOnly(ContentRidge):
     """The same from nothing but posters."""
 
     name = "posters"
-    default_sources: ClassVar[Mapping[str, Source]] = {
-        "posters": Source(penalty=12.0, smoothing=10.0, damping=0.25, by_column=True)
-    }
+    default_sources: ClassVar[tuple[str, ...]] = ("posters",)
 
 
 class GenresAndYears(ContentRidge):
     """The same from genres and years, without any poster: what every other model has to beat."""
 
     name = "genres-years"
-    default_sources: ClassVar[Mapping[str, Source]] = {"facts": SOURCES["facts"]}
+    default_sources: ClassVar[tuple[str, ...]] = ("facts",)
 
 
 _PARAMETERS = ("n_factors", "damping", "smoothing", "half_support", "seed")
@@ -280,6 +312,81 @@ _LEARNS = (
     "user_spreads_",
     "mean_factors_",
 )
+
+
+def _kernel(films: tuple[Floats, Floats], others: tuple[Floats, Floats]) -> Floats:
+    """Compare posters, twice as much between films of the same genres and year as between those that share neither."""
+    (posters, kinds), (other_posters, other_kinds) = films, others
+    return np.asarray((posters @ other_posters.T) * (1 + kinds @ other_kinds.T), np.float32)
+
+
+class _Fit(NamedTuple):
+    """Coefficients for the least error of films left out, and the predictions of these films."""
+
+    error: float
+    penalty: float | None
+    coefficients: FloatArray
+    left_out: FloatArray
+
+    @classmethod
+    def of_nothing(cls, ridge: Ridge, targets: FloatArray, error: float) -> Self:
+        """Explain nothing, where no penalty makes that error smaller."""
+        return cls(error, None, np.zeros((len(ridge.basis), targets.shape[1])), np.zeros_like(targets))
+
+
+def _fit_factors(ridge: Ridge, source: str, films: _Left, smoothing: FloatArray) -> _Fit:
+    """Fit factors by the penalty with the least error of smoothed factors, films counting alike.
+
+    What was learned from damped factors is scaled up again: by as much as predicts best whom the users chose to rate,
+    to which a film contributes by its number of ratings.
+    """
+    n_ratings = films.n_ratings[:, None].astype(np.float64)
+    is_damped = source == "posters"
+    targets = films.factors * (damped(films.n_ratings, _POSTER_DAMPING) if is_damped else 1)
+    wanted = films.factors * smoothing
+    best = _Fit.of_nothing(ridge, targets, float(np.square(wanted).sum()))
+    penalties = _penalties(source, len(targets))
+    for penalty, left_out in zip(penalties, ridge.left_out(targets, penalties), strict=True):
+        predicted = left_out * smoothing
+        error = np.square(wanted - (_scale(predicted, wanted) if is_damped else 1) * predicted).sum()
+        if error < best.error:
+            by_ratings = n_ratings**0.25
+            scale = _scale(predicted * by_ratings, wanted * by_ratings) if is_damped else 1.0
+            best = _Fit(error, penalty, scale * ridge.coefficients(targets, penalty), scale * left_out)
+    return best
+
+
+def _fit_means(ridge: Ridge, source: str, films: _Left) -> _Fit:
+    """Fit mean ratings by the penalty with the least weighted error."""
+    targets, weights = films.means[:, None], films.weights[:, None]
+    best = _Fit.of_nothing(ridge, targets, float((weights * np.square(targets)).sum()))
+    penalties = _penalties(source, len(targets))
+    for penalty, left_out in zip(penalties, ridge.left_out(targets, penalties), strict=True):
+        error = float((weights * np.square(targets - left_out)).sum())
+        if error < best.error:
+            best = _Fit(error, penalty, ridge.coefficients(targets, penalty), left_out)
+    return best
+
+
+def _penalties(source: str, n_films: int) -> list[float]:
+    """Return the penalties to choose from; few films would tell them apart by chance."""
+    return _PENALTIES[source] if n_films >= _FEWEST_TO_CHOOSE_BY else [_PENALTY_OF_FEW]
+
+
+def _scale(predicted: FloatArray, wanted: FloatArray) -> float:
+    """Return by what predictions are multiplied to come nearest to targets, in least squares; never below 0."""
+    square = float(np.square(predicted).sum())
+    return max(0.0, float((predicted * wanted).sum()) / max(square, 1e-300))
+
+
+def _balances(views: Sequence[int], n_columns: int) -> Iterator[Floats]:
+    """Yield factors of the columns of posters that give the last kind of them shares to choose from."""
+    if len(views) < 2:
+        yield np.ones(n_columns, np.float32)
+        return
+    for share in _SHARES:
+        shares = [*[(1 - share) / (len(views) - 1)] * (len(views) - 1), share]
+        yield np.repeat(np.sqrt(len(views) * np.array(shares, np.float32)), views)
 
 
 def _spread(errors: npt.NDArray[Any], n_ratings: npt.NDArray[Any], weights: npt.NDArray[Any], within: float) -> float:

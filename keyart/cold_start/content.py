@@ -116,9 +116,11 @@ def _readable(looks: Looks, workspace: Workspace) -> Looks:
 
 
 def content_of(films: Iterable[Film], posters: npt.NDArray[np.float32]) -> FilmContent:
-    """Combine genres, years and looks of films."""
+    """Combine genres, years and looks of films; what the network sees and colors are two kinds of looks."""
     listed = list(films)
-    return FilmContent([film.genres for film in listed], [film.year for film in listed], posters)
+    n_columns = posters.shape[1]
+    views = (n_columns - N_COLORS, N_COLORS) if n_columns > N_COLORS else ()
+    return FilmContent([film.genres for film in listed], [film.year for film in listed], posters, views)
 
 
 def looks_of_images(

@@ -9,12 +9,11 @@ import pytest
 from scipy import sparse
 
 from catalog.errors import DataError, NotBuiltError
-from cf.coldstart import ContentRidge, FilmContent, Source
-from cf.coldstart.ridge import Ridge
+from cf.coldstart import ContentRidge, FilmContent
+from cf.coldstart.ridge import PostersOnly
 from cf.ratings import RatingMatrix
 from tests.contracts import ratings_of
 
-SOURCES = {"facts": Source(1.0, 0.1), "posters": Source(1.0, 0.1, by_column=True)}
 N_USERS, N_FILMS, N_NEW = 60, 200, 40
 GENRES = ("Comedy", "Drama")
 
@@ -38,7 +37,7 @@ def warm(ratings: RatingMatrix) -> RatingMatrix:
 @pytest.fixture(scope="module")
 def model() -> ContentRidge:
     ratings, content, _ = genre_films()
-    return ContentRidge(SOURCES, n_factors=8).fit(warm(ratings), content.rows(slice(N_NEW, None)))
+    return ContentRidge(n_factors=8).fit(warm(ratings), content.rows(slice(N_NEW, None)))
 
 
 def test_unrated_films_suit_users_who_like_their_genre(model: ContentRidge) -> None:
@@ -117,7 +116,7 @@ def test_opening_an_empty_folder_is_not_built(tmp_path: Path) -> None:
 
 def test_fit_is_repeatable() -> None:
     ratings, content, _ = genre_films()
-    first, second = (ContentRidge(SOURCES, n_factors=8).fit(ratings, content) for _ in range(2))
+    first, second = (ContentRidge(n_factors=8).fit(ratings, content) for _ in range(2))
     np.testing.assert_array_equal(first.preferences(content), second.preferences(content))
 
 
@@ -130,7 +129,7 @@ def test_content_of_unrated_films_does_not_affect_training() -> None:
     empty = sparse.csr_array((N_USERS, N_NEW), dtype=np.float32)
     values = sparse.csr_array(sparse.hstack([empty, ratings.values[:, N_NEW:]]))
     silent = RatingMatrix(ratings.user_ids, ratings.movie_ids, values)
-    one, other = (ContentRidge(SOURCES, n_factors=8).fit(silent, known) for known in (content, changed))
+    one, other = (ContentRidge(n_factors=8).fit(silent, known) for known in (content, changed))
     np.testing.assert_array_equal(one.preferences(content), other.preferences(content))
 
 
@@ -142,7 +141,7 @@ def test_film_without_poster_is_predicted_from_its_facts(model: ContentRidge) ->
 
 def test_ratings_outweigh_misleading_content() -> None:
     ratings, content, liked = genre_films()
-    fitted = ContentRidge(SOURCES, n_factors=8, half_support=0.1).fit(warm(ratings), content.rows(slice(N_NEW, None)))
+    fitted = ContentRidge(n_factors=8, half_support=0.1).fit(warm(ratings), content.rows(slice(N_NEW, None)))
     misleading = replace(
         content.rows(slice(N_NEW)), genres=[(GENRES[kind == (GENRES[0],)],) for kind in content.genres[:N_NEW]]
     )
@@ -164,7 +163,7 @@ def test_fit_on_no_ratings_gives_no_audience() -> None:
     _, content, _ = genre_films()
     ids = np.arange(1, N_FILMS + 1, dtype=np.int32)
     nothing = RatingMatrix(np.arange(3, dtype=np.int32), ids, sparse.csr_array((3, N_FILMS), dtype=np.float32))
-    silent = ContentRidge(SOURCES).fit(nothing, content)
+    silent = ContentRidge().fit(nothing, content)
     assert [len(audience.ids) for audience in silent.audience(content.rows(slice(2)))] == [0, 0]
     assert np.isfinite(silent.expected_means(content.rows(slice(2))).values).all()
 
@@ -174,7 +173,7 @@ def test_rejects_content_or_ratings_of_other_shapes(model: ContentRidge) -> None
     with pytest.raises(ValueError, match="6 columns, received 5"):
         model.preferences(replace(content, posters=content.posters[:, :5]))
     with pytest.raises(ValueError, match="200 films"):
-        ContentRidge(SOURCES).fit(ratings, content.rows(slice(5)))
+        ContentRidge().fit(ratings, content.rows(slice(5)))
     with pytest.raises(ValueError, match="users × films"):
         model.preferences(content, sparse.csr_array((N_USERS, 1), dtype=np.float32))
 
@@ -187,24 +186,58 @@ def test_a_damaged_record_is_a_data_error(model: ContentRidge, tmp_path: Path) -
         ContentRidge.open(tmp_path)
 
 
-def test_poster_scale_matters_only_without_row_normalization() -> None:
+def test_posters_that_say_nothing_are_not_used() -> None:
     ratings, content, _ = genre_films()
-    posters = content.posters - content.posters[N_NEW:].mean(axis=0)
-    louder = replace(content, posters=np.vstack([posters[:N_NEW] * 3, posters[N_NEW:]]))
-    quiet = replace(content, posters=posters)
-    for by_row in (True, False):
-        sources = {"posters": Source(1.0, 0.1, by_row=by_row)}
-        fitted = ContentRidge(sources, n_factors=8).fit(warm(ratings), quiet.rows(slice(N_NEW, None)))
-        one, other = (fitted.factors(films.rows(slice(N_NEW))) for films in (quiet, louder))
-        assert np.allclose(one, other, atol=1e-5) == by_row
+    # Loud posters have other numbers, but no other users.
+    dull = replace(content, posters=np.random.default_rng(5).normal(size=content.posters.shape).astype(np.float32))
+    bright = [5.0 * (genre == ("Comedy",)) for genre in content.genres]
+    telling = replace(dull, posters=dull.posters + np.array(bright, np.float32)[:, None])
+    of_dull, of_telling = (PostersOnly(n_factors=8).fit(ratings, films) for films in (dull, telling))
+    assert "posters" not in of_dull.penalties_
+    assert of_dull.factors(content).std(axis=0).max() < 1e-6
+    assert "posters" in of_telling.penalties_
+    assert of_telling.factors(content).std(axis=0).max() > 0.01
 
 
-@pytest.mark.parametrize("n_rows", [0, 1, 5, 8, 20])
-def test_few_rows_and_many_give_the_ridge_regression_of_its_formula(n_rows: int) -> None:
-    rng = np.random.default_rng(n_rows)
-    rows, weights, targets = rng.normal(size=(n_rows, 8)), rng.uniform(size=n_rows), rng.normal(size=(n_rows, 3))
-    weights[1:2] = 0
-    ridge = Ridge(rows, weights, 0.5)
-    inverse = np.linalg.inv((rows.T * weights) @ rows + 0.5 * np.eye(8))
-    np.testing.assert_allclose(ridge.coefficients(targets), inverse @ (rows.T * weights) @ targets, atol=1e-9)
-    np.testing.assert_allclose(ridge.leverages(), np.diag((rows * weights[:, None]) @ inverse @ rows.T), atol=1e-9)
+def test_a_poster_may_mean_something_else_in_each_genre() -> None:
+    rng = np.random.default_rng(0)
+    genre, loud = rng.integers(0, 2, (2, N_FILMS))
+    # Even users rate loud comedies and quiet dramas, odd users the others.
+    liked = np.arange(N_USERS)[:, None] % 2 == (genre == loud)
+    stars = np.where(rng.random(liked.shape) < np.where(liked, 0.5, 0.05), 4.0, 0)
+    posters = rng.normal(0, 0.3, (N_FILMS, 6)) + np.outer(loud, np.ones(6))
+    content = FilmContent([(GENRES[kind],) for kind in genre], [None] * N_FILMS, posters.astype(np.float32))
+    fitted = ContentRidge(n_factors=8).fit(warm(ratings_of(stars).matrix()), content.rows(slice(N_NEW, None)))
+    assert ((fitted.preferences(content.rows(slice(N_NEW))) > 0) == liked[:, :N_NEW]).mean() > 0.9
+
+
+def test_the_kind_of_poster_features_that_tells_more_counts_more() -> None:
+    ratings, content, liked = genre_films()
+    genre = liked[0].astype(float)
+    noise = np.random.default_rng(3).normal(size=(N_FILMS, 60))
+    last = np.hstack([noise, np.outer(genre, np.ones(4)) + noise[:, :4]])
+    first = np.hstack([np.outer(genre, np.ones(60)) + noise, noise[:, :4]])
+    shares = []
+    for posters in (last, first):
+        known = replace(content, posters=posters.astype(np.float32), views=(60, 4))
+        learned = PostersOnly(n_factors=8).fit(ratings, known).learned_["posters_known"]
+        shares.append(np.square(learned[:, 60:]).sum() / np.square(learned).sum())
+    assert shares[0] > 0.2
+    assert shares[1] == pytest.approx(0.1, abs=0.02)
+
+
+def test_only_the_most_rated_films_teach_what_posters_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cf.coldstart.ridge._N_POSTERS", 30)
+    ratings, content, _ = genre_films()
+    fitted = ContentRidge(n_factors=8).fit(ratings, content)
+    n_ratings = np.bincount(ratings.values.indices, minlength=N_FILMS)
+    most = np.sort(np.argsort(-n_ratings, kind="stable")[:30])
+    assert fitted.learned_["posters_known"].shape == (30, 6)
+    np.testing.assert_allclose(
+        np.argsort(fitted.learned_["posters_known"][:, 5]), np.argsort(content.posters[most, 5]), atol=0
+    )
+
+
+def test_views_have_to_cover_the_columns() -> None:
+    with pytest.raises(ValueError, match="views of 6 columns"):
+        replace(genre_films()[1], views=(4, 3))
