@@ -20,7 +20,8 @@ export function newFilm(opened) {
 
   function showExpected(expected) {
     if (!expected) return at("expected").replaceChildren("There are no ratings here to learn from.");
-    const range = ` stars expected; 95 % lie from ${expected.low.toFixed(1)} to ${expected.high.toFixed(1)}`;
+    const range = ` stars expected, likely ${expected.low.toFixed(1)}–${expected.high.toFixed(1)}`;
+    at("expected").title = "The mean of its ratings lies there with 95 % probability";
     at("expected").replaceChildren(element("strong", { textContent: `★ ${expected.mean.toFixed(2)}` }), range);
   }
 
@@ -85,7 +86,7 @@ export function newFilm(opened) {
     // Without permission to add films, the form describes the film for a better prediction.
     permit(addsFilms) {
       add.hidden = !addsFilms;
-      at("more-name").textContent = addsFilms ? "Tell more of it, or add it to the catalog" : "Tell more of it";
+      at("more-name").textContent = addsFilms ? "Describe the film, or add it to the catalog" : "Describe the film";
     },
   };
 }

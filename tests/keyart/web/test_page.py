@@ -198,7 +198,7 @@ def test_an_image_shows_expected_rating_and_audience(page: Page, poster: Path) -
     expect(page, "#name").to_have_text("Your picture")
     page.locator(".hit >> nth=0", has_text="Midnight Ledger (1947)").wait_for()
     expect(page, "#expected").to_contain_text("stars expected")
-    page.get_by_text("Tell more of it").click()
+    page.get_by_text("Describe the film").click()
     with page.expect_request("**/api/cold-start?*genre=Horror*"):
         page.get_by_role("checkbox", name="Horror").check()
     # It may round to as many stars as without the genre.
@@ -253,7 +253,7 @@ def test_a_film_is_added_by_its_form(
         page.goto(f"/?film={LEDGER}")
         page.set_input_files("#picture", tmp_path / "poster.jpg")
         expect(page, "#expected").to_contain_text("stars expected")
-        page.get_by_text("Tell more of it").click()
+        page.get_by_text("Describe the film").click()
         page.get_by_label("Title", exact=True).fill("The Page Turner (2026)")
         page.get_by_role("checkbox", name="Mystery").check()
         page.get_by_role("button", name="Add to the catalog").click()
@@ -398,7 +398,7 @@ def test_no_serious_barrier(page: Page, poster: Path, scheme: str) -> None:
     assert serious_barriers(page) == []
     page.set_input_files("#picture", poster)
     expect(page, "#expected").to_contain_text("stars expected")
-    page.get_by_text("Tell more of it").click()
+    page.get_by_text("Describe the film").click()
     assert serious_barriers(page) == []
 
 

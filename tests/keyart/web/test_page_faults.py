@@ -224,5 +224,5 @@ def test_a_server_that_only_reads_offers_no_form_to_add_films(
     with serving(own_home, read_only=True) as url, looking(browser, url, request) as page:
         page.goto("/?film=22")
         describe(page, poster, "Heat (1995)")
-        expect(page, "#more-name").to_have_text("Tell more of it")
+        expect(page, "#more-name").to_have_text("Describe the film")
         expect(page, "#new-film button").to_be_hidden()

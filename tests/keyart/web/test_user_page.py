@@ -134,7 +134,7 @@ def test_new_films_are_marked_with_a_word_of_why_and_can_be_left_out(page: Page)
     page.keyboard.press("Home")
     page.wait_for_url("**fresh=0")
     expect(page, "#hits .new").to_have_count(0)
-    page.get_by_label("where they earn a place").check()
+    page.get_by_label("Automatic").check()
     page.wait_for_url(f"**/user?rated={DRAMAS}")
 
 
