@@ -31,8 +31,8 @@ function scrolled(label, ...children) {
 }
 
 function parameterRow({ name, required, schema, description }) {
-  const least = schema.default === undefined || schema.default === null ? "" : `default ${JSON.stringify(schema.default)}`;
-  return row(code(name), typeOf(schema), required ? "required" : least, description ?? "");
+  const usual = [undefined, null].includes(schema.default) || schema.type === "array" ? "" : `default ${schema.default}`;
+  return row(code(name), typeOf(schema), required ? "required" : usual, description ?? "");
 }
 
 function answerRow([status, { description, content = {} }]) {
