@@ -319,11 +319,11 @@ def measure(work: Path, n_films: int, ratings: Ratings, options: ExtractOptions,
     run("add", "add", str(sources / "new.jpg"), "--title", "A Drawn Film (2030)", "--genre", GENRES[0])
     run("check", "check")
     run("info", "info")
-    for step, cost in serve(home, [film, *np.linspace(1, n_films, N_LOOK_UPS, dtype=int).tolist()]).items():
-        size.add(step, cost)
-    # The first summarizes all posters and fits the cold start.
+    # The first summarizes all posters and fits the cold start, which the server would do in the background.
     run("recommend, with new films: the first", *recommend)
     run("recommend, with new films", *recommend)
+    for step, cost in serve(home, [film, *np.linspace(1, n_films, N_LOOK_UPS, dtype=int).tolist()]).items():
+        size.add(step, cost)
     size.n_bytes = {name: sum(map(_disk_bytes, home.glob(pattern))) for name, pattern in PARTS.items()}
     size.save(unfinished)
     unfinished.replace(path)
@@ -381,9 +381,9 @@ def report(sizes: list[Size]) -> None:
         f"What each step takes; {last.n_films / first.n_films:g} is linear growth.",
         *("step", *columns, "growth of processor time", "growth of memory"),
     )
-    for step in last.costs:
+    for step in dict.fromkeys(step for size in sizes for step in size.costs):
         cells = [cell for size in sizes for cell in _cells(size.costs.get(step))]
-        print_row(step, *cells, *_growth(first.costs.get(step), last.costs[step]))
+        print_row(step, *cells, *_growth(first.costs.get(step), last.costs.get(step)))
     print_ease(sizes)
     print_ahead(first, last)
 
@@ -396,8 +396,8 @@ def _cells(cost: Cost | None) -> tuple[str, str, str]:
     return wall, cpu, "–" if cost.peak_bytes is None else f"{cost.peak_bytes / 1e6:,.0f}"
 
 
-def _growth(first: Cost | None, last: Cost) -> tuple[str, str]:
-    if first is None:
+def _growth(first: Cost | None, last: Cost | None) -> tuple[str, str]:
+    if first is None or last is None:
         return "–", "–"
     times = (first.cpu_s, last.cpu_s) if last.cpu_s is not None else (first.wall_s, last.wall_s)
     pairs = (times, (first.peak_bytes, last.peak_bytes))
@@ -428,14 +428,15 @@ def print_ahead(first: Size, last: Size) -> None:
     if not more:
         return
     print_header(
-        f"What every film beyond {first.n_films:,} adds, and what that makes of {N_AHEAD:,} films",
+        f"What every film beyond {first.n_films:,} adds, and what that makes of {N_AHEAD:,} films with as many ratings",
         *("step", "ms of processors", "hours of processors", "kB of memory", "GB of memory"),
     )
     for step, cost in last.costs.items():
         before = first.costs.get(step)
         if before is None or before.cpu_s is None or cost.cpu_s is None or not before.peak_bytes or not cost.peak_bytes:
             continue
-        a_film_s, a_film_bytes = (cost.cpu_s - before.cpu_s) / more, (cost.peak_bytes - before.peak_bytes) / more
+        added = cost.cpu_s - before.cpu_s, cost.peak_bytes - before.peak_bytes
+        a_film_s, a_film_bytes = (max(0.0, one) / more for one in added)
         hours = (cost.cpu_s + a_film_s * (N_AHEAD - last.n_films)) / 3600
         n_bytes = cost.peak_bytes + a_film_bytes * (N_AHEAD - last.n_films)
         print_row(step, f"{1e3 * a_film_s:.2f}", f"{hours:.2f}", f"{a_film_bytes / 1e3:.2f}", f"{n_bytes / 1e9:,.1f}")
