@@ -37,7 +37,7 @@ from keyart.workspace.encoders import open_views
 from keyart.workspace.reloading import OnReload
 
 _STATIC = Path(__file__).parent / "static"
-_PAGES = {"/": "index.html", "/atlas": "atlas.html", "/user": "user.html"}
+_PAGES = {"/": "index.html", "/atlas": "atlas.html", "/user": "user.html", "/docs": "docs.html"}
 _TIMEOUT_S, _ENCODING_TIMEOUT_S, _WRITING_TIMEOUT_S = 15.0, 60.0, 300.0
 _LOCAL = PublicAddress()
 _MAX_BATCH, _MAX_PENDING_IMAGES = 16, 32
