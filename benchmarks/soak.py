@@ -144,10 +144,12 @@ class Soak:
         await self._clients(seconds, figures, lambda rng: anything(rng, self.posters))
         # A rebuild may take longer than a short run.
         await tasks.pop()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._compare(figures)
+        # A film that is still being added would be in some of the answers.
+        async with self.adding:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._compare(figures)
         return figures
 
     async def _clients(self, seconds: float, figures: Figures, draw: Callable[[Random], Request]) -> None:

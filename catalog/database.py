@@ -1,8 +1,8 @@
 """The tables of ``catalog.sqlite``, and how films are written to them.
 
-One row per film and one per title, which films were added to those of MovieLens, what users tagged films with, and
-facts about the whole catalog. The file is written whole under a temporary name: a load that fails leaves the earlier
-catalog.
+One row per film and one per title, which films were added to those of MovieLens, what users tagged films with, who made
+and plays in them, and facts about the whole catalog. The file is written whole under a temporary name: a load that
+fails leaves the earlier catalog.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from catalog.film import Film, FilmTag
+from catalog.film import Film, FilmTag, FilmTerm
 from catalog.io.checksums import hold_database, identify, replacing
 from catalog.io.files import atomic_path, sqlite_errors
 from catalog.titles import bare_key, title_key
@@ -57,10 +57,22 @@ _TAGS = """CREATE TABLE tags (
     n_users INTEGER NOT NULL,
     PRIMARY KEY (movie_id, tag)
 ) WITHOUT ROWID"""
+# Likewise.
+_TERMS = """CREATE TABLE IF NOT EXISTS terms (
+    movie_id INTEGER NOT NULL REFERENCES films,
+    kind TEXT NOT NULL,
+    term TEXT NOT NULL,
+    PRIMARY KEY (movie_id, kind, term)
+) WITHOUT ROWID"""
 
 
 def write_catalog(
-    path: Path, films: Iterable[Film], facts: Mapping[str, str], added: Iterable[Film], tags: Iterable[FilmTag]
+    path: Path,
+    films: Iterable[Film],
+    facts: Mapping[str, str],
+    added: Iterable[Film],
+    tags: Iterable[FilmTag],
+    terms: Iterable[FilmTerm],
 ) -> None:
     """Write a new catalog file in place of an earlier one."""
     with _replacing(path) as connection:
@@ -70,13 +82,23 @@ def write_catalog(
         connection.execute(_TAGS)
         rows = ((tag.movie_id, tag.tag, tag.n_users) for tag in tags)
         connection.executemany("INSERT INTO tags VALUES (?, ?, ?)", rows)
+        _insert_terms(connection, terms)
         connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
 
 
-def write_added(path: Path, films: Iterable[Film]) -> None:
+def write_added(path: Path, films: Iterable[Film], terms: Iterable[FilmTerm]) -> None:
     """Replace a catalog file by a copy with more films."""
     with _replacing(path, copy=True) as connection:
         _insert_added(connection, films)
+        _insert_terms(connection, terms)
+
+
+def write_terms(path: Path, movie_ids: Iterable[int], terms: Iterable[FilmTerm]) -> None:
+    """Replace a catalog file by a copy in which some films have these terms in place of their own."""
+    with _replacing(path, copy=True) as connection:
+        _insert_terms(connection, ())
+        connection.executemany("DELETE FROM terms WHERE movie_id = ?", [(movie_id,) for movie_id in movie_ids])
+        _insert_terms(connection, terms)
 
 
 def write_removed(path: Path, movie_ids: Iterable[int], removed_fact: str) -> None:
@@ -88,7 +110,7 @@ def write_removed(path: Path, movie_ids: Iterable[int], removed_fact: str) -> No
             rows = connection.execute("SELECT 1 FROM films WHERE movie_id = ? AND n_ratings > 0", (movie_id,))
             rated.update([movie_id] if rows.fetchone() else [])
         present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        for table in ("films", "titles", "added", "tags"):
+        for table in ("films", "titles", "added", "tags", "terms"):
             if table in present:
                 connection.executemany(f"DELETE FROM {table} WHERE movie_id = ?", listed)
         if rated:
@@ -143,6 +165,12 @@ def _insert_added(connection: sqlite3.Connection, films: Iterable[Film]) -> None
     connection.execute(_ADDED)
     _insert_films(connection, listed)
     connection.executemany("INSERT INTO added VALUES (?)", [(film.movie_id,) for film in listed])
+
+
+def _insert_terms(connection: sqlite3.Connection, terms: Iterable[FilmTerm]) -> None:
+    connection.execute(_TERMS)
+    rows = ((term.movie_id, term.kind, term.term) for term in terms)
+    connection.executemany("INSERT OR IGNORE INTO terms VALUES (?, ?, ?)", rows)
 
 
 def _insert_films(connection: sqlite3.Connection, films: Iterable[Film]) -> None:

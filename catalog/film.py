@@ -1,4 +1,4 @@
-"""A film, and a tag of a film."""
+"""A film, and what belongs to one: tags, and people and words of the plot."""
 
 from __future__ import annotations
 
@@ -68,3 +68,16 @@ class FilmTag:
     movie_id: int
     tag: str
     n_users: int
+
+
+TERM_KINDS = ("director", "cast", "keyword")
+"""What may be loaded of a film beside what MovieLens has."""
+
+
+@dataclass(frozen=True)
+class FilmTerm:
+    """A director, an actor or a word of the plot of a film, as it was given."""
+
+    movie_id: int
+    kind: str
+    term: str

@@ -10,9 +10,17 @@ from pathlib import Path
 from threading import RLock
 from types import TracebackType
 
-from catalog.database import VERSION, connect_to_read, film_of, write_added, write_catalog, write_removed
+from catalog.database import (
+    VERSION,
+    connect_to_read,
+    film_of,
+    write_added,
+    write_catalog,
+    write_removed,
+    write_terms,
+)
 from catalog.errors import DamageError, DataError, NotBuiltError, UnknownFilmError
-from catalog.film import Film, FilmTag
+from catalog.film import TERM_KINDS, Film, FilmTag, FilmTerm
 from catalog.film_ids import FilmId
 from catalog.filters import Filter
 from catalog.genres import match_genres
@@ -50,14 +58,20 @@ class Catalog:
         facts: Mapping[str, str],
         added: Iterable[Film] = (),
         tags: Iterable[FilmTag] = (),
+        terms: Iterable[FilmTerm] = (),
     ) -> None:
         """Write a new catalog file in place of an earlier one; all movie_ids of `films` and `added` differ."""
-        write_catalog(path, films, facts, added, tags)
+        write_catalog(path, films, facts, added, tags, terms)
 
     @classmethod
-    def add(cls, path: Path, films: Iterable[Film]) -> None:
+    def add(cls, path: Path, films: Iterable[Film], terms: Iterable[FilmTerm] = ()) -> None:
         """Add films with new movie_ids to a catalog file; a catalog that is open stays as it was."""
-        write_added(path, films)
+        write_added(path, films, terms)
+
+    @classmethod
+    def set_terms(cls, path: Path, movie_ids: Iterable[int], terms: Iterable[FilmTerm]) -> None:
+        """Give films other terms in place of their own; all of them are in the catalog."""
+        write_terms(path, movie_ids, terms)
 
     @classmethod
     def remove(cls, path: Path, movie_ids: Iterable[int]) -> None:
@@ -163,6 +177,13 @@ class Catalog:
             return []
         return [FilmTag(*row) for row in self._rows("SELECT movie_id, tag, n_users FROM tags ORDER BY 1, 2")]
 
+    def terms(self) -> list[FilmTerm]:
+        """Return directors, cast and keywords of all films, by movie_id, kind and term; empty if none were loaded."""
+        if not self._has("terms"):
+            return []
+        rows = self._rows("SELECT movie_id, kind, term FROM terms ORDER BY 1, 2, 3")
+        return [FilmTerm(*row) for row in rows if row[1] in TERM_KINDS]
+
     def duplicates_of(self, title: str, year: int | None, tmdb_id: int | None, imdb_id: str | None) -> list[Film]:
         """Return the films with one of these ids or with this title, in any spelling, and year; None equals None."""
         rows = self._rows(
@@ -237,7 +258,7 @@ class Catalog:
         (result,) = self._rows("PRAGMA integrity_check(1)")[0]
         if result != "ok":
             return str(result)
-        for table in filter(self._has, ("titles", "added", "tags")):
+        for table in filter(self._has, ("titles", "added", "tags", "terms")):
             if self._rows(f"SELECT 1 FROM {table} WHERE movie_id NOT IN (SELECT movie_id FROM films) LIMIT 1"):
                 return f"its table {table} names films that it lacks"
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 from catalog.errors import AmbiguousFilmError, UnknownFilmError
@@ -34,6 +35,11 @@ class TitleSearch:
     def __init__(self, rows: Rows, films: Films) -> None:
         self._rows = rows
         self._films = films
+
+    @cached_property
+    def _titles(self) -> list[tuple[str, int]]:
+        """All titles as they are compared, with their movie_ids; a catalog that is open does not change."""
+        return self._rows("SELECT bare_key, movie_id FROM titles", ())
 
     def find(self, text: str) -> Film:
         # Python decodes invalid UTF-8 on a command line to lone surrogates, which SQLite refuses.
@@ -115,9 +121,7 @@ class TitleSearch:
 
     def _short_forms(self, text: str) -> list[Film]:
         """Return the films of "rocky 2" or "godfather part two", else the only one that begins like "star wars 4"."""
-        titles = [
-            (series_key(key), movie_id) for key, movie_id in self._rows("SELECT bare_key, movie_id FROM titles", ())
-        ]
+        titles = [(series_key(key), movie_id) for key, movie_id in self._titles]
         for title, year in _readings(text):
             wanted = series_key(bare_key(title_key(title)))
             for short in (wanted, wanted.removesuffix(" 1")):
@@ -155,7 +159,7 @@ class TitleSearch:
         title, year = _readings(text)[-1]
         key = title_key(title)
         wanted = bare_key(key)
-        titles = self._rows("SELECT bare_key, movie_id FROM titles", ())
+        titles = self._titles
         near = _containing(titles, wanted)
         if len(near) < k:
             near += self._abbreviated(wanted)
@@ -305,15 +309,15 @@ def _initials(title: str) -> set[str]:
 
 def _containing(titles: list[tuple[str, int]], wanted: str) -> list[int]:
     """Return the movie_ids of titles that contain all words of a text, or begin like it."""
-    words, closed = [f" {word} " for word in wanted.split()], wanted.replace(" ", "")
-    # Most titles lack the first word and need no second comparison.
+    words, closed = wanted.split(), wanted.replace(" ", "")
+    # Most titles lack the first word, begin with another letter, and need no second comparison.
     return [
         movie_id
         for key, movie_id in titles
         if words
         and (
-            (words[0] in f" {key} " and all(word in f" {key} " for word in words))
-            or key.replace(" ", "").startswith(closed)
+            (words[0] in key and all(f" {word} " in f" {key} " for word in words))
+            or (key[:1] == closed[0] and key.replace(" ", "").startswith(closed))
         )
     ]
 

@@ -17,8 +17,9 @@ _ARTICLES = (
     "the a an la le les l' el los las il lo gli i der die das un une uno una ein eine "
     "de het den det en ett et o os as um uma"
 ).split()
-# Keys have no apostrophes.
-_KEY_ARTICLES = frozenset(article.rstrip("'") for article in _ARTICLES)
+KEY_ARTICLES = frozenset(article.rstrip("'") for article in _ARTICLES)
+"""Articles of several languages, as keys have them: without apostrophes."""
+
 _ARTICLE_AT_END = re.compile(rf"^(?P<rest>.+), (?P<article>{'|'.join(_ARTICLES)})$", re.IGNORECASE)
 # "(1995)", and the oddities "(2006–2007)", "(2007-)" and "(1983))".
 _YEAR_AT_END = re.compile(r"\(\s*(?P<year>\d{4})\s*(?:[-–]\s*(?:\d{4})?\s*)?\)+\s*$")
@@ -92,7 +93,7 @@ def title_key(title: str) -> str:
     """
     words = _words(title)
     # "The Den" begins with its article: "den", a Danish article, is a word here.
-    if len(words) > 1 and words[-1] in _KEY_ARTICLES and words[0] not in _KEY_ARTICLES:
+    if len(words) > 1 and words[-1] in KEY_ARTICLES and words[0] not in KEY_ARTICLES:
         words = [words[-1], *words[:-1]]
     return " ".join(words) or title.strip()
 
@@ -100,7 +101,7 @@ def title_key(title: str) -> str:
 def bare_key(key: str) -> str:
     """Drop the leading article of a `title_key`, so that "matrix" finds "the matrix"."""
     first, _, rest = key.partition(" ")
-    return rest if rest and first in _KEY_ARTICLES else key
+    return rest if rest and first in KEY_ARTICLES else key
 
 
 def series_key(key: str) -> str:

@@ -36,7 +36,16 @@ if TYPE_CHECKING:
     from keyart.recommend.standalone import make_recommender, read_ratings
     from keyart.render.contact_sheet import write_contact_sheet
     from keyart.render.heat_map import write_heat_map
-    from keyart.results import ColdStartResult, ExpectedRating, Explanation, Hit, LikelyFan, Query, SimilarFilms
+    from keyart.results import (
+        ColdStartResult,
+        ExpectedRating,
+        Explanation,
+        Hit,
+        LikelyFan,
+        PairScore,
+        Query,
+        SimilarFilms,
+    )
     from keyart.similarity.query import Image, Mix, SimilarOptions, Text
 
 __version__ = "0.1.0"
@@ -51,7 +60,7 @@ _MODULES = {
     "keyart.render.contact_sheet": ("write_contact_sheet",),
     "keyart.render.heat_map": ("write_heat_map",),
     "keyart.results": (
-        *("ColdStartResult", "ExpectedRating", "Explanation", "Hit", "LikelyFan", "Query", "SimilarFilms"),
+        *("ColdStartResult", "ExpectedRating", "Explanation", "Hit", "LikelyFan", "PairScore", "Query", "SimilarFilms"),
     ),
     "keyart.similarity.query": ("Image", "Mix", "SimilarOptions", "Text"),
 }
@@ -76,6 +85,7 @@ __all__ = [
     "Mix",
     "NewFilm",
     "NotBuiltError",
+    "PairScore",
     "Query",
     "Recommendation",
     "RecommendedFilm",

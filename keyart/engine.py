@@ -35,7 +35,16 @@ from keyart.recommend.history import check_stars, history_of
 from keyart.recommend.models import default_model, notes_on_default
 from keyart.recommend.personal_ratings import read_personal_ratings
 from keyart.recommend.recommendations import Recommendation, UserRecommender
-from keyart.results import Alpha, ColdStartResult, Explanation, SimilarFilms, query_of_image, query_of_text
+from keyart.results import (
+    Alpha,
+    ColdStartResult,
+    ContentShare,
+    Explanation,
+    PairScore,
+    SimilarFilms,
+    query_of_image,
+    query_of_text,
+)
 from keyart.similarity.attribution import explain
 from keyart.similarity.blending import Hybrid, open_hybrid
 from keyart.similarity.look_alikes import LookAlikes
@@ -339,6 +348,7 @@ class Engine:
         merge_duplicates: bool = False,
         diverse: float = 0.0,
         region: tuple[int, int, int, int] | None = None,
+        content: ContentShare = "auto",
         options: SimilarOptions | None = None,
     ) -> SimilarFilms: ...
     @overload
@@ -352,6 +362,7 @@ class Engine:
         merge_duplicates: bool = False,
         diverse: float = 0.0,
         region: tuple[int, int, int, int] | None = None,
+        content: ContentShare = "auto",
         options: SimilarOptions | None = None,
     ) -> list[SimilarFilms]: ...
     @names_workspace
@@ -365,9 +376,10 @@ class Engine:
         merge_duplicates: bool = False,
         diverse: float = 0.0,
         region: tuple[int, int, int, int] | None = None,
+        content: ContentShare = "auto",
         options: SimilarOptions | None = None,
     ) -> SimilarFilms | list[SimilarFilms]:
-        """Find the films that look like a film, or several, and are liked like it; or like an image or a description.
+        """Find films that look like a film, or several, are liked like it and of its kind; or that look like an image.
 
         Parameters
         ----------
@@ -389,8 +401,10 @@ class Engine:
         region : tuple of (int, int, int, int), optional
             Compare one region of the posters, by looks alone: x, y, width and height in cells of the grid of their
             features, 7 × 7 for VGG16, from 0 at the top left.
+        content : float in [0, 1] or "auto", default "auto"
+            The share of content, which is genres, tags, years, titles and people; see `SimilarOptions`.
         options : SimilarOptions, optional
-            The six above in one object, in place of them.
+            The seven above in one object, in place of them.
 
         Returns
         -------
@@ -410,17 +424,19 @@ class Engine:
             of posters is built; or a region is, and the features of the posters are gone.
         ConfigError
             The filter names an unknown genre; or `alpha` asks for looks alone of a film without an indexed poster, or
-            for ratings alone of a film without ratings, an image, a description or an embedding; or a film of a `Mix`
+            for ratings alone of a film without ratings, an image, a description or an embedding; or `content` for
+            content alone of one of these three; or a film of a `Mix`
             is both sought for and avoided, or is not in the index; or the region reaches beyond the grid, or is of a
             film without an indexed poster or of pooled features; or the encoder takes no words, or its index does not
             compare features as they are.
         ValueError
-            `k`, `alpha`, `diverse` or `region` is out of range, or `alpha` lets ratings count beside a region.
+            `k`, `alpha`, `diverse`, `region` or `content` is out of range, or `alpha` or `content` lets anything but
+            looks count beside a region.
         """
         self._check_open()
-        given = SimilarOptions(k, alpha, filter, merge_duplicates, diverse, region)
+        given = SimilarOptions(k, alpha, filter, merge_duplicates, diverse, region, content)
         if options is not None and given != SimilarOptions():
-            names = "k, alpha, filter, merge_duplicates, diverse and region"
+            names = "k, alpha, filter, merge_duplicates, diverse, region and content"
             raise TypeError(f"similar takes either options or {names}, received both")
         wanted = given if options is None else options
         if not isinstance(wanted, SimilarOptions):
@@ -531,6 +547,34 @@ class Engine:
         for framing in framings if self._index is not None else {Resize.ANTIALIAS}:
             image.pixels(framing)
         return image
+
+    @names_workspace
+    def compare(self, first: FilmName, second: FilmName) -> PairScore:
+        """Score how alike two films are, by all that is known of them.
+
+        Parameters
+        ----------
+        first, second : str, int or Film
+            A title, with or without year, a movie_id or another id, or a film.
+
+        Returns
+        -------
+        PairScore
+            The score that `similar` ranks by, the same in both directions, and its parts. It exists for every two
+            films: what is not known of them counts as for a typical pair, so that scores of all pairs can be compared.
+
+        Raises
+        ------
+        UnknownFilmError
+            No film matches, or several do.
+        ValueError
+            Both are the same film.
+        """
+        self._check_open()
+        films = self._film(first), self._film(second)
+        if films[0].movie_id == films[1].movie_id:
+            raise ValueError(f"expected two films, received {films[0].label} twice")
+        return self._look_alikes.compare(*films)
 
     @names_workspace
     def explain(self, first: str | int, second: str | int) -> Explanation:

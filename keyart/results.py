@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 Alpha = float | Literal["auto"]
 """The visual share of a score, or "auto": by the number of ratings."""
 
+ContentShare = float | Literal["auto"]
+"""The share of content in a score, or "auto": by what else is known of a film."""
+
 HIT_COLUMNS = (
     *("rank", "movie_id", "title", "year", "imdb_id", "tmdb_id"),
-    *("score", "visual", "cf", "alpha", "n_ratings", "same_artwork", "nearest_to"),
+    *("score", "visual", "cf", "content", "alpha", "content_share", "n_ratings", "in_common"),
+    *("same_artwork", "nearest_to"),
 )
 """What JSON, CSV and data frames show of a hit, in this order."""
 
@@ -110,7 +114,8 @@ class Hit(Titled):
     year : int or None
         Its year of release, where known.
     score : float
-        alpha · visual + (1 - alpha) · cf, on the scale of the visual similarity.
+        (1 - content_share) · (alpha · visual + (1 - alpha) · cf) + content_share · content, on the scale of the visual
+        similarity. What is not known counts as for a typical film.
     visual : float or None
         The cosine of the posters' features, in [-1, 1], or of those of a region; None where the film has no poster.
     cf : float or None
@@ -118,7 +123,7 @@ class Hit(Titled):
     n_ratings : int
         How many users rated the film.
     alpha : float
-        The visual share that was used, in [0, 1].
+        The visual share of what looks and ratings count, in [0, 1].
     poster_path : Path or None
         Its poster, where there is one.
     same_artwork : tuple of int
@@ -131,13 +136,22 @@ class Hit(Titled):
         TMDB's number.
     nearest_to : int or None
         For a `Mix`, the movie_id of the liked film that it is nearest to, by looks where both have posters, else by
-        ratings; None where that is an image or a description.
+        ratings, else by content; None where that is an image or a description.
     to_each : tuple of (float or None)
         For a `Mix`, its cosine with each liked and then each unliked part, in the order of `Query`; None where it is
         not known.
     to_earlier : float or None
         For a diverse result, its largest cosine with a film of a better rank; None for the first, and where it is not
         known.
+    content : float or None
+        The agreement of genres, tags, years, titles and people, calibrated onto the scale of the visual similarity;
+        None where content does not count.
+    content_share : float
+        The share of content that was used, in [0, 1].
+    content_rank : int or None
+        Its rank, from 1, among all films by content alone.
+    in_common : tuple of str
+        What it has in common with the film that was asked about, as "Horror", "directed by Wes Craven" or "1990s".
     """
 
     rank: int
@@ -158,6 +172,10 @@ class Hit(Titled):
     nearest_to: int | None = None
     to_each: tuple[float | None, ...] = ()
     to_earlier: float | None = None
+    content: float | None = None
+    content_share: float = 0.0
+    content_rank: int | None = None
+    in_common: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain values, ready for JSON.
@@ -165,10 +183,17 @@ class Hit(Titled):
         Returns
         -------
         dict
-            rank, movie_id, title, year, imdb_id, tmdb_id, score, visual, cf, alpha, n_ratings, same_artwork,
-            nearest_to.
+            rank, movie_id, title, year, imdb_id, tmdb_id, score, visual, cf, content, alpha, content_share, n_ratings,
+            in_common, same_artwork, nearest_to.
         """
-        return {name: getattr(self, name) for name in HIT_COLUMNS} | {"same_artwork": list(self.same_artwork)}
+        lists = {"in_common": list(self.in_common), "same_artwork": list(self.same_artwork)}
+        return {name: getattr(self, name) for name in HIT_COLUMNS} | lists
+
+
+def hit_cells(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert the record of a hit to cells of a table: lists to text."""
+    texts = {"in_common": "; ".join(record["in_common"]), "same_artwork": " ".join(map(str, record["same_artwork"]))}
+    return {**record, **texts}
 
 
 @dataclass(frozen=True)
@@ -193,6 +218,10 @@ class SimilarFilms:
         The region of the posters that was compared: x, y, width and height in cells of the grid; None for the whole.
     grid : tuple of (int, int) or None
         The columns and rows of the grid that the region is of.
+    content : float or "auto"
+        The share of content that was asked for; 0 where content does not count.
+    n_content : int
+        How many films were compared by content.
     """
 
     query: Query
@@ -204,6 +233,8 @@ class SimilarFilms:
     diverse: float = 0.0
     region: tuple[int, int, int, int] | None = None
     grid: tuple[int, int] | None = None
+    content: ContentShare = 0.0
+    n_content: int = 0
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -238,11 +269,13 @@ class SimilarFilms:
         Returns
         -------
         dict
-            query (movie_id, title, year, imdb_id, tmdb_id), alpha, region, grid, results: a list of hits, notes.
+            query (movie_id, title, year, imdb_id, tmdb_id), alpha, content, region, grid, results: a list of hits,
+            notes.
         """
         return {
             "query": self.query.to_dict(),
             "alpha": self.alpha,
+            "content": self.content,
             "region": None if self.region is None else list(self.region),
             "grid": None if self.grid is None else list(self.grid),
             "results": [hit.to_dict() for hit in self.hits],
@@ -258,6 +291,45 @@ class SimilarFilms:
             One row per hit, the columns of `Hit.to_dict`.
         """
         return _frame([hit.to_dict() for hit in self.hits], HIT_COLUMNS)
+
+
+@dataclass(frozen=True)
+class PairScore:
+    """How alike two films are: the score that `similar` ranks by, the same in both directions.
+
+    Parameters
+    ----------
+    films : tuple of (Query, Query)
+        The two films.
+    score : float
+        The mean of the score of the second among the films like the first, and of the first among those like the
+        second. Scores of any pairs can be compared; what is not known of a pair counts as for a typical one.
+    visual : float or None
+        The cosine of the posters' features, in [-1, 1]; None where one of the films has no poster.
+    cf, content : float or None
+        The similarity by ratings and the agreement of content, calibrated onto the scale of the visual one; None where
+        neither film is among those nearest to the other by ratings, and where content does not count.
+    in_common : tuple of str
+        What the two have in common, as "Horror", "directed by Wes Craven" or "1990s".
+    """
+
+    films: tuple[Query, Query]
+    score: float
+    visual: float | None
+    cf: float | None
+    content: float | None
+    in_common: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values.
+
+        Returns
+        -------
+        dict
+            films, score, visual, cf, content, in_common.
+        """
+        facts = {name: getattr(self, name) for name in ("score", "visual", "cf", "content")}
+        return {"films": [film.to_dict() for film in self.films], **facts, "in_common": list(self.in_common)}
 
 
 @dataclass(frozen=True, eq=False)

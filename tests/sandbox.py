@@ -108,6 +108,8 @@ def _write_alternates(folder: Path) -> None:
 
 def _write_lists(folder: Path) -> None:
     _write_table(folder / "films.csv", "movie_id title genres imdb_id tmdb_id", FILMS)
+    content = (("tt0113277", "Michael Mann", "Al Pacino|Robert De Niro", "heist|cat and mouse"),)
+    _write_table(folder / "content.csv", "imdb_id director cast keywords", content)
     _write_table(folder / "mine.csv", "movieId rating", [(film[0], 4.5) for film in NAMED_FILMS[:3]])
     ratings = list(_draw_ratings(Random(0)))
     _write_table(folder / "newcomers.csv", "userId movieId rating timestamp", ratings[:20])

@@ -104,6 +104,17 @@ def _open_arrays(folder: Path, name: str, kind: str, version: int) -> tuple[dict
 
 def hold_arrays(record_path: Path) -> None:
     """Raise DamageError unless the arrays that a record names, of any kind, are as they were written."""
+    read_stable(lambda: _hold_arrays(record_path), lambda: _bytes(record_path))
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _hold_arrays(record_path: Path) -> None:
     try:
         content = json.loads(record_path.read_bytes())
         read_record(record_path, content["kind"], content["version"])

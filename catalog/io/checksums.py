@@ -115,11 +115,13 @@ def _write(path: Path, checksums: Mapping[str, str]) -> None:
 @contextmanager
 def replacing(path: Path, newer: Path) -> Iterator[None]:
     """Record the checksums of an SQLite file and of the one that replaces it in the block, and then of that alone."""
-    after = {xxh3_file(newer): revision_of(newer)}
-    _write(path, {**_before(path), **after})
+    before, after = _before(path), {xxh3_file(newer): revision_of(newer)}
+    if before:
+        _write(path, {**before, **after})
+    # A first file comes before its record, which without a file would be damage.
     yield
-    # The file is in place, and its checksum among those recorded, whatever happens now.
-    with suppress(StoreError):
+    # Where it replaced another, its checksum is among those recorded, whatever happens now.
+    with suppress(*((StoreError,) if before else ())):
         _write(path, after)
 
 

@@ -1,8 +1,9 @@
-"""Blend visual similarity with similarity by ratings, on one scale.
+"""Blend visual similarity with similarity by ratings and by content, on one scale.
 
 Similarities of different kinds cannot be added as they are: shrunk cosines of ratings lie near 0 for almost every pair
-of films, cosines of posters do not. So similarities by ratings are first calibrated to the scale of the visual ones,
-query by query, over all candidates; after that, ``score = alpha · visual + (1 - alpha) · cf`` reads as a cosine.
+of films, cosines of posters do not. So similarities by ratings and by content are first calibrated to the scale of the
+visual ones, query by query, over all candidates; after that,
+``score = (1 - γ) · (alpha · visual + (1 - alpha) · cf) + γ · content`` reads as a cosine, where γ is the content share.
 
 Unknown similarities stay NaN in the result. In the score they are imputed with the value of a typical film, which is
 never above that of a film whose similarity is known.
@@ -10,7 +11,7 @@ never above that of a film whose similarity is known.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ from cf.hybrid.calibration import Calibration, FloatArray, calibrate, reciprocal
 # Defaults until they are tuned: the largest weight of CF, and the number of ratings at which it has half that.
 CF_SHARE = 0.5
 N_RATINGS_AT_HALF = 50.0
+# The share that content has of what ratings leave to it and to looks.
+CONTENT_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,37 @@ class Blending:
     cf_share: float = CF_SHARE
     n_ratings_at_half: float = N_RATINGS_AT_HALF
     calibration: Calibration = Calibration.PERCENTILE
+    content_share: float = CONTENT_SHARE
 
     def alphas(self, n_ratings: npt.ArrayLike) -> FloatArray:
-        """Return the visual share for numbers of ratings."""
+        """Return the visual share for numbers of ratings, where content does not count."""
         return visual_share(n_ratings, self.cf_share, self.n_ratings_at_half)
+
+    def shares(
+        self, n_ratings: npt.ArrayLike, *, has_visual: bool = True, has_cf: bool = True
+    ) -> tuple[FloatArray, FloatArray]:
+        r"""Return, for numbers of ratings, the visual share of what looks and ratings count, and the share of content.
+
+        Ratings count as much as without content, :math:`r = 1 - \alpha`; content and looks share what they leave. What
+        a missing side would count goes to the others, in proportion.
+        """
+        ratings = (1 - self.alphas(n_ratings)) * has_cf
+        content = self.content_share * (1 - ratings)
+        looks = (1 - ratings - content) * has_visual
+        rest, whole = looks + ratings, looks + ratings + content
+        alphas = np.divide(looks, rest, out=np.full_like(rest, float(has_visual or not has_cf)), where=rest > 0)
+        return alphas, np.divide(content, whole, out=np.zeros_like(whole), where=whole > 0)
+
+
+@dataclass(frozen=True)
+class Content:
+    """The agreement of candidates in content with a film, and how much it counts."""
+
+    similarities: ScoredIds
+    # Of each candidate, or of all.
+    shares: FloatArray | float
+    # Visual similarities of a typical film, onto which sides are calibrated where those of this film are unknown.
+    scale: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -45,18 +75,34 @@ class Blend:
     visual: FloatArray
     cf: FloatArray  # calibrated
     alphas: FloatArray
+    content: FloatArray  # calibrated
+    content_shares: FloatArray
 
 
 @dataclass(frozen=True)
 class Sides:
-    """Both similarities of all candidates, aligned by position."""
+    """The similarities of all candidates, aligned by position."""
 
     visual: FloatArray
     cf: FloatArray  # as given
     calibrated_cf: FloatArray
+    content: FloatArray  # as given
+    calibrated_content: FloatArray
     # What is blended: without NaN, on one scale.
     imputed_visual: FloatArray
     imputed_cf: FloatArray
+    imputed_content: FloatArray
+
+    def take(self, rows: npt.NDArray[np.intp]) -> Sides:
+        """Select candidates by position."""
+        return Sides(**{one.name: getattr(self, one.name)[rows] for one in fields(self)})
+
+    def scores(self, alphas: FloatArray, content_shares: FloatArray) -> FloatArray:
+        """Blend all sides."""
+        scores = alphas * self.imputed_visual + (1 - alphas) * self.imputed_cf
+        if not content_shares.any():
+            return scores
+        return np.asarray((1 - content_shares) * scores + content_shares * self.imputed_content)
 
 
 def visual_share(
@@ -88,8 +134,9 @@ def blend(
     alphas: FloatArray | float,
     candidates: npt.NDArray[np.int64],
     calibration: Calibration = Calibration.PERCENTILE,
+    content: Content | None = None,
 ) -> Blend:
-    """Blend two similarities of the same candidates to one film.
+    """Blend similarities of the same candidates to one film.
 
     References
     ----------
@@ -98,43 +145,84 @@ def blend(
     .. [2] G. Cormack, C. Clarke, S. Büttcher, "Reciprocal rank fusion outperforms Condorcet and individual rank
        learning methods", SIGIR 2009.
     """
-    sides = calibrated_sides(visual, cf, candidates, calibration)
+    sides = calibrated_sides(visual, cf, candidates, calibration, content)
     share = np.broadcast_to(np.asarray(alphas, dtype=np.float64), candidates.shape)
-    scores = share * sides.imputed_visual + (1 - share) * sides.imputed_cf
-    counts = (~np.isnan(sides.visual) & (share > 0)) | (~np.isnan(sides.calibrated_cf) & (share < 1))
-    # A short visual scale calibrates several films to one value: where ratings count, they decide between these.
-    finer = np.where((share < 1) & ~np.isnan(sides.cf), sides.cf, -np.inf)
-    if np.isneginf(finer).all():
-        # Candidates are ascending already; most of the time of a query of looks alone would go into sorting them.
-        order = np.argsort(-scores, kind="stable")
-    else:
-        order = np.lexsort((candidates, -finer, -scores))
+    of_content = np.broadcast_to(np.asarray(content.shares if content else 0.0, dtype=np.float64), candidates.shape)
+    scores = sides.scores(share, of_content)
+    of_looks, of_ratings = share * (1 - of_content), (1 - share) * (1 - of_content)
+    counts = ~np.isnan(sides.visual) & (of_looks > 0)
+    counts |= ~np.isnan(sides.calibrated_cf) & (of_ratings > 0)
+    counts |= ~np.isnan(sides.calibrated_content) & (of_content > 0)
+    order = _order(candidates, scores, _finer(sides.cf, of_ratings), _finer(sides.content, of_content))
     order = order[counts[order]]
-    return Blend(candidates[order], scores[order], sides.visual[order], sides.calibrated_cf[order], share[order])
+    return Blend(
+        candidates[order],
+        scores[order],
+        sides.visual[order],
+        sides.calibrated_cf[order],
+        share[order],
+        sides.calibrated_content[order],
+        of_content[order],
+    )
+
+
+def _finer(similarities: FloatArray, shares: FloatArray) -> FloatArray:
+    """Return what decides between equal scores: a short visual scale calibrates several films to one value."""
+    return np.where((shares > 0) & ~np.isnan(similarities), similarities, -np.inf)
+
+
+def _order(candidates: npt.NDArray[np.int64], scores: FloatArray, *finer: FloatArray) -> npt.NDArray[np.intp]:
+    deciding = [-one for one in finer if not np.isneginf(one).all()]
+    if not deciding:
+        # Candidates are ascending already; most of the time of a query of looks alone would go into sorting them.
+        return np.argsort(-scores, kind="stable")
+    return np.lexsort((candidates, *reversed(deciding), -scores))
 
 
 def calibrated_sides(
-    visual: ScoredIds, cf: ScoredIds, candidates: npt.NDArray[np.int64], calibration: Calibration
+    visual: ScoredIds,
+    cf: ScoredIds,
+    candidates: npt.NDArray[np.int64],
+    calibration: Calibration,
+    content: Content | None = None,
 ) -> Sides:
-    """Align both similarities with the candidates and bring them onto one scale."""
+    """Align all similarities with the candidates and bring them onto one scale."""
     visual_values, cf_values = _aligned(visual, candidates), _aligned(cf, candidates)
-    scale = reciprocal_ranks(visual_values) if calibration == Calibration.RECIPROCAL_RANK else visual_values
+    content_values = _aligned(content.similarities if content else ScoredIds.empty(), candidates)
+    scale = _scale(visual_values, content_values, content)
+    if calibration == Calibration.RECIPROCAL_RANK:
+        scale = reciprocal_ranks(visual_values)
     calibrated, unknown_cf = calibrate(cf_values, scale, calibration)
-    unknown_visual = float(np.nanmean(scale)) if len(visual) else 0.0
+    calibrated_content, unknown_content = calibrate(content_values, scale, calibration)
+    unknown_visual = float(np.nanmean(scale)) if (~np.isnan(scale)).any() else 0.0
+    looks = reciprocal_ranks(visual_values) if calibration == Calibration.RECIPROCAL_RANK else visual_values
     return Sides(
         visual_values,
         cf_values,
         calibrated,
-        np.where(np.isnan(scale), unknown_visual, scale),
+        content_values,
+        calibrated_content,
+        np.where(np.isnan(looks), unknown_visual, looks),
         np.where(np.isnan(calibrated), unknown_cf, calibrated),
+        np.where(np.isnan(calibrated_content), unknown_content, calibrated_content),
     )
 
 
-def candidate_ids(visual: ScoredIds, cf: ScoredIds) -> npt.NDArray[np.int64]:
+def _scale(visual: FloatArray, content: FloatArray, given: Content | None) -> FloatArray:
+    """Return the similarities onto whose scale the others are brought: visual ones, or else those of content."""
+    if given is None or not np.isnan(visual).all():
+        return visual
+    return content if given.scale is None else given.scale
+
+
+def candidate_ids(*sides: ScoredIds) -> npt.NDArray[np.int64]:
     """List the films with at least one similarity, ascending."""
-    added = cf.ids[~np.isin(cf.ids, visual.ids)]
+    first, *others = sides
+    ids = first.ids
+    for side in others:
+        ids = np.concatenate([ids, side.ids[~np.isin(side.ids, ids)]])
     # A stable sort takes one pass over ids that are ascending already.
-    return np.sort(np.concatenate([visual.ids, added]).astype(np.int64), kind="stable")
+    return np.sort(ids.astype(np.int64), kind="stable")
 
 
 def _aligned(side: ScoredIds, candidates: npt.NDArray[np.int64]) -> FloatArray:

@@ -20,7 +20,7 @@ from catalog.errors import DataError, NotBuiltError, StoreError
 from catalog.film import Film
 from catalog.io.arrays import open_arrays, save_arrays
 from catalog.io.files import read_stable
-from catalog.io.locks import exclusive
+from catalog.io.locks import SHORTLY_S, exclusive
 from catalog.io.progress import Progress, silent
 from catalog.text import plural
 from cf.base import rows_of
@@ -90,7 +90,8 @@ def drop_looks(workspace: Workspace, movie_ids: Collection[int]) -> None:
     rows = np.flatnonzero(~np.isin(stored.movie_ids, list(movie_ids)))
     if len(rows) < len(stored.movie_ids):
         sha256s = tuple(stored.sha256s[row] for row in rows.tolist())
-        with exclusive(workspace.looks_dir):
+        # A cold start beside this writes looks too, in less time than that.
+        with exclusive(workspace.looks_dir, SHORTLY_S):
             _store_looks(workspace, store, Looks(stored.movie_ids[rows], stored.rows[rows], sha256s))
 
 

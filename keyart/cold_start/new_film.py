@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from catalog.content_table import split_terms
 from catalog.errors import ConfigError, DataError
 from catalog.film import Titled
 from catalog.film_ids import parse_imdb_id
@@ -30,7 +31,7 @@ _YEARS_AHEAD = 5
 # Posters are often named by a number; films are rarely titled by one.
 _NUMBER = re.compile(r"(tt)?[0-9]{5,}")
 # Columns that a table of new films may have beside the path of the poster.
-_OPTIONAL = ("title", "year", "genres", "movie_id", "tmdb_id", "imdb_id")
+_OPTIONAL = ("title", "year", "genres", "movie_id", "tmdb_id", "imdb_id", "director", "directors", "cast", "keywords")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class NewFilm(Titled):
         TMDB's id.
     imdb_id : str, optional
         With or without ``tt``.
+    directors, cast, keywords : sequence of str, optional
+        Who made it, who plays in it, and words of its plot, by which `similar` compares it once it is added.
     """
 
     poster: ImageSource
@@ -65,11 +68,14 @@ class NewFilm(Titled):
     movie_id: int | None = None
     tmdb_id: int | None = None
     imdb_id: str | None = None
+    directors: Sequence[str] = ()
+    cast: Sequence[str] = ()
+    keywords: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         # Frozen, so set once here: what follows may rely on one type each.
         object.__setattr__(self, "poster", as_image(self.poster))
-        for name in ("genres", "alternative_titles"):
+        for name in ("genres", "alternative_titles", "directors", "cast", "keywords"):
             if isinstance(getattr(self, name), str):
                 raise TypeError(f"{name} should be a sequence of str, received a str")
             object.__setattr__(self, name, tuple(getattr(self, name)))
@@ -208,7 +214,7 @@ def _of_row(row: Row, known_genres: Sequence[str], *, titled: bool) -> NewFilm:
     if titled and not row["title"]:
         raise row.error("title", "a title")
     try:
-        return describe(
+        film = describe(
             row.path.parent / row["path"],
             row.values.get("title", ""),
             _number(row, "year"),
@@ -220,6 +226,9 @@ def _of_row(row: Row, known_genres: Sequence[str], *, titled: bool) -> NewFilm:
         )
     except InvalidFieldError as error:
         raise DataError(f"{row.path}, line {row.line}, column {error.field}: {error}") from None
+    columns = ("director", "directors", "cast", "keywords")
+    director, directors, cast, keywords = (split_terms(row.values.get(name, "")) for name in columns)
+    return replace(film, directors=(*director, *directors), cast=cast, keywords=keywords)
 
 
 def _number(row: Row, column: str) -> int | None:

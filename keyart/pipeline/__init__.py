@@ -14,6 +14,7 @@ from catalog.lazy import submodules
 if TYPE_CHECKING:
     from keyart.pipeline import status as status
     from keyart.pipeline.additions import add
+    from keyart.pipeline.content import load_content
     from keyart.pipeline.duplicates import DuplicateFilm, Duplicates, find_duplicates
     from keyart.pipeline.encoders import remove_encoder, set_default_encoder
     from keyart.pipeline.features import MissingReport, extract, extract_images, extract_missing, extract_table
@@ -49,6 +50,7 @@ __all__ = [
     "fit",
     "import_posters",
     "load",
+    "load_content",
     "remove",
     "remove_encoder",
     "reset_tuning",
@@ -69,6 +71,7 @@ _MODULES = {
     "fit": "recommenders",
     "import_posters": "posters",
     "load": "movielens",
+    "load_content": "content",
     "remove": "removals",
     "remove_encoder": "encoders",
     "reset_tuning": "recommenders",

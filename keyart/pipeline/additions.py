@@ -7,12 +7,13 @@ the same poster gets only what it lacks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from catalog.content_table import split_terms
 from catalog.errors import ConfigError, DamageError, DataError, KeyartError
-from catalog.film import Film
+from catalog.film import Film, FilmTerm
 from catalog.films import Catalog
 from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
@@ -74,6 +75,7 @@ class _Plan:
     new: tuple[Film, ...]
     known: tuple[Film, ...]
     posters: tuple[tuple[int, Image], ...]
+    terms: tuple[FilmTerm, ...]
 
 
 @names_workspace
@@ -184,7 +186,7 @@ def _write(workspace: Workspace, plan: _Plan) -> None:
             for movie_id, image in plan.posters:
                 store.put(movie_id, _read(image), Origin(Source.IMPORT))
     if plan.new:
-        Catalog.add(workspace.catalog_path, plan.new)
+        Catalog.add(workspace.catalog_path, plan.new, plan.terms)
 
 
 def _verified(films: Sequence[NewFilm]) -> list[str]:
@@ -220,6 +222,7 @@ def _planned(workspace: Workspace, films: Sequence[NewFilm], hashes: Sequence[st
     new: list[Film] = []
     known: list[Film] = []
     new_posters: list[tuple[int, Image]] = []
+    terms: list[FilmTerm] = []
     with Catalog.open(workspace.catalog_path) as catalog:
         genres = catalog.genres()
         films = [checked(film, genres) for film in films]
@@ -239,9 +242,10 @@ def _planned(workspace: Workspace, films: Sequence[NewFilm], hashes: Sequence[st
                 raise DataError(_exists_message(film, existing))
             listed = existing or _film(film, film.movie_id or next(free))
             (known if existing else new).append(listed)
+            terms += [] if existing else _terms(film, listed.movie_id)
             if not existing or not _is_stored(posters.get(listed.movie_id)):
                 new_posters.append((listed.movie_id, film.image))
-    return _Plan(tuple(new), tuple(known), tuple(new_posters))
+    return _Plan(tuple(new), tuple(known), tuple(new_posters), tuple(terms))
 
 
 def _is_stored(poster: Poster | None) -> bool:
@@ -255,6 +259,11 @@ def _is_stored(poster: Poster | None) -> bool:
 def _film(film: NewFilm, movie_id: int) -> Film:
     names = tuple(film.genres), tuple(film.alternative_titles)
     return Film(movie_id, film.title, film.year, film.imdb_id, film.tmdb_id, *names)
+
+
+def _terms(film: NewFilm, movie_id: int) -> Iterator[FilmTerm]:
+    for kind, texts in (("director", film.directors), ("cast", film.cast), ("keyword", film.keywords)):
+        yield from (FilmTerm(movie_id, kind, term) for text in texts for term in split_terms(text))
 
 
 def _refuse_duplicates(films: Sequence[NewFilm]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
-from catalog.film import Film
+from catalog.film import Film, FilmTerm
 from catalog.film_table import read_film_table, read_rated_films
 from catalog.films import Catalog
 from catalog.genres import notes_on_genres
@@ -83,7 +83,8 @@ def load(
 ) -> LoadReport:
     """Load films, links, tags and ratings, replacing those of an earlier load.
 
-    Posters, features, the index and films added with `add` are kept: all sizes of MovieLens share their movie_ids.
+    Posters, features, the index, films added with `add` and what `load_content` loaded are kept: all sizes of MovieLens
+    share their movie_ids.
     On any error, the workspace is left unchanged.
 
     Parameters
@@ -231,7 +232,7 @@ def _names(columns: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]
 
 def _write_catalog(workspace: Workspace, sources: Sequence[Path], files: FilmFiles, ratings: Ratings) -> list[str]:
     """Write films and ratings, and keep the films added before; returns notes on these."""
-    added, notes = _added_before(workspace, files)
+    added, terms, notes = _added_before(workspace, files)
     # The catalog names its ratings, so the rename that puts it in place changes both at once.
     name, is_new = _save_ratings(workspace, ratings)
     new_paths = [workspace.ratings_path(name)] if is_new else []
@@ -239,7 +240,7 @@ def _write_catalog(workspace: Workspace, sources: Sequence[Path], files: FilmFil
         xxh3 = xxh3_file(workspace.ratings_path(name))
         facts = {"numbering": files.numbering, "ratings": name, "ratings_xxh3": xxh3, "source": sources[0].name}
         facts["loaded_from"] = "\n".join(map(str, sources))
-        Catalog.create(workspace.catalog_path, _with_ratings(files.films, ratings), facts, added, files.tags)
+        Catalog.create(workspace.catalog_path, _with_ratings(files.films, ratings), facts, added, files.tags, terms)
     for path in workspace.home.glob("ratings-*.parquet"):
         if path.name != name and is_ratings_name(path.name):
             remove_file(path)
@@ -271,21 +272,25 @@ def _named_ratings(workspace: Workspace) -> list[str]:
         return []
 
 
-def _added_before(workspace: Workspace, files: FilmFiles) -> tuple[list[Film], list[str]]:
-    """Return the added films that were not loaded now, and notes on them."""
+def _added_before(workspace: Workspace, files: FilmFiles) -> tuple[list[Film], list[FilmTerm], list[str]]:
+    """Return the added films that were not loaded now, what was loaded of the content of films, and notes on them."""
     if not workspace.catalog_path.is_file():
-        return [], []
+        return [], [], []
     try:
         catalog = Catalog.open(workspace.catalog_path, check_ids=False)
     except DataError:
         # Loading again is how a damaged catalog is repaired; what was added to it is nowhere else.
         kept = _kept_aside(workspace.catalog_path)
-        return [], [f"the earlier catalog is damaged, and kept as {kept.name}; add films that were added to it again"]
+        note = f"the earlier catalog is damaged, and kept as {kept.name}; add films that were added to it again"
+        return [], [], [note]
     with catalog:
         _check_numbering(workspace, catalog.fact("numbering"), files.numbering)
-        added = catalog.added()
+        added, terms = catalog.added(), catalog.terms()
     loaded = {film.movie_id for film in files.films}
-    return [film for film in added if film.movie_id not in loaded], list(_duplicate_notes(added, files.films))
+    present = loaded.union(film.movie_id for film in added)
+    kept_films = [film for film in added if film.movie_id not in loaded]
+    kept_terms = [term for term in terms if term.movie_id in present]
+    return kept_films, kept_terms, list(_duplicate_notes(added, files.films))
 
 
 def _kept_aside(path: Path) -> Path:

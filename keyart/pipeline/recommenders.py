@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from catalog.errors import ConfigError
+from catalog.films import Catalog
 from catalog.io.progress import Progress, silent
 from cf.evaluation import splits
 from cf.evaluation.evaluation import Scorecard
@@ -19,6 +20,7 @@ from cf.ratings import Ratings
 from keyart.recommend.models import FitReport, compare, ensure_fitted, fit_model, light_models, notes_on
 from keyart.render.plots import draw_scorecards
 from keyart.similarity.blending import MIN_ALPHA, check_model, compared_by, reset_hybrid, save_hybrid
+from keyart.similarity.content import ContentSimilarity
 from keyart.similarity.tuning import fit_hybrid
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.hints import names_workspace
@@ -86,7 +88,7 @@ class TuneReport:
         Returns
         -------
         dict
-            model, blending (cf_share, n_ratings_at_half, calibration), buckets, notes.
+            model, blending (cf_share, n_ratings_at_half, calibration, content_share), buckets, notes.
         """
         return {"model": self.model, **asdict(self.tuning), "notes": list(self.notes)}
 
@@ -102,7 +104,7 @@ def tune(
     seed: int = 0,
     progress: Progress = silent,
 ) -> TuneReport:
-    """Tune how much ratings count beside looks, by how many there are, and store it in the workspace.
+    """Tune how much ratings and content count beside looks, by how many ratings there are, and store it.
 
     Three tenths of each user's ratings are held out; a blend is good if it ranks first what the same users liked there.
 
@@ -115,7 +117,7 @@ def tune(
     calibration : {"percentile", "z-score", "min-max", "reciprocal-rank"}, default "percentile"
         How item similarities are brought to the scale of visual ones.
     min_alpha : float in [0, 1], default 0.5
-        The least visual share that may be chosen; 0 allows what goes by ratings alone.
+        Ratings count at most 1 - `min_alpha`; 0 allows what goes by ratings alone.
     n_films : int, default 200
         How many films are judged for each range of numbers of ratings.
     seed : int, default 0
@@ -145,14 +147,24 @@ def tune(
     workspace = Workspace.open(home)
     ratings = open_ratings(workspace)
     index = open_built_index(workspace)
+    with Catalog.open(workspace.catalog_path) as catalog:
+        content = ContentSimilarity.of(catalog)
     tuning = fit_hybrid(
-        index.comparison(), ratings, model, chosen, min_alpha=min_alpha, n_films=n_films, seed=seed, progress=progress
+        index.comparison(),
+        ratings,
+        model,
+        chosen,
+        content,
+        min_alpha=min_alpha,
+        n_films=n_films,
+        seed=seed,
+        progress=progress,
     )
     ensure_fitted(workspace, model, ratings)
     compared = compared_by(index.similarity, centered=index.centered)
     save_hybrid(workspace, model, tuning, compared, ratings.source)
     least = 1 - tuning.blending.cf_share
-    note = f"alpha is at least {least:g}; `keyart tune --reset` returns to the defaults"
+    note = f"without content, alpha is at least {least:g}; `keyart tune --reset` returns to the defaults"
     return TuneReport(model, tuning, (note,))
 
 

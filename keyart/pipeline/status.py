@@ -13,7 +13,7 @@ from catalog.errors import DataError, IncompleteError, NotBuiltError
 from catalog.extras import is_installed
 from catalog.films import Catalog
 from catalog.io.arrays import hold_arrays
-from catalog.io.files import OtherVersionError
+from catalog.io.files import OtherVersionError, read_stable
 from catalog.text import plural
 from cf.models.neighbors import ItemCosine
 from cf.registry import MODELS, model_class
@@ -21,9 +21,11 @@ from features.encoders.pairs import takes_text
 from features.store import FeatureStore
 from index.record import IndexRecord
 from keyart.atlas.record import Atlas
+from keyart.atlas.record import record_path as atlas_record_path
 from keyart.recommend.models import record_path
 from keyart.similarity.blending import compared_by, open_hybrid, stale_blend
 from keyart.workspace import alternates
+from keyart.workspace.changes import Snapshot
 from keyart.workspace.contents import current_features, fingerprint, open_ratings, ratings_name
 from keyart.workspace.encoders import list_encoders, name_of
 from keyart.workspace.index import open_index
@@ -237,8 +239,11 @@ def _damage_elsewhere(workspace: Workspace) -> Iterator[str]:
 
 
 def _check_atlas(view: Workspace) -> None:
-    for sheet in Atlas.open(view.atlas_dir).sheets:
-        sheet.path(view.atlas_dir)
+    def check() -> None:
+        for sheet in Atlas.open(view.atlas_dir).sheets:
+            sheet.path(view.atlas_dir)
+
+    read_stable(check, lambda: Snapshot.take([atlas_record_path(view.atlas_dir)]))
 
 
 def _wrong_with(check: Callable[[], object]) -> list[str]:

@@ -10,7 +10,7 @@ from catalog.text import plural
 from keyart.render.drawing import EMPTY, FAINT, INK, MARGIN, PAPER, Box, Tint, font, paste_poster, save_sheet, wrapped
 from keyart.results import Hit, Query, SimilarFilms
 
-_VISUAL_COLOR, _CF_COLOR = "#c8553d", "#2f6690"
+_VISUAL_COLOR, _CF_COLOR, _CONTENT_COLOR = "#c8553d", "#2f6690", "#4b7f3f"
 _GAP, _COLUMNS = 28, 5
 _HIT_SIZE, _QUERY_SIZE = (208, 312), (400, 600)
 _CAPTION_HEIGHT = 116
@@ -70,7 +70,7 @@ def _draw_query(sheet: Image.Image, result: SimilarFilms) -> None:
         for part in wrapped(line, 18, _QUERY_SIZE[0], n_lines=3):
             pen.text((MARGIN, top + 6), part, fill=FAINT, font=font(18))
             top += 25
-    _draw_legend(pen, (MARGIN, top + 18))
+    _draw_legend(pen, (MARGIN, top + 18), has_content=result.n_content > 0)
 
 
 def _paste_query(sheet: Image.Image, result: SimilarFilms, box: Box) -> None:
@@ -111,14 +111,23 @@ def _weights(result: SimilarFilms) -> str:
         return "Posters that look like this one in the frame"
     if result.query.movie_id is None and not result.query.like:
         return "Posters that look like this picture"
+    content = result.content if result.n_content else 0.0
+    if content == 1.0:
+        return "Content alone"
     if result.alpha == "auto":
-        return "Looks and ratings, weighted by number of ratings"
-    return f"Looks {float(result.alpha):.0%}, ratings {1 - float(result.alpha):.0%}"
+        others = "Looks, ratings and content" if content else "Looks and ratings"
+        fixed = "" if content in ("auto", 0.0) else f"; content {content:.0%}"
+        return f"{others}, weighted by number of ratings{fixed}"
+    rest = 1.0 if content == "auto" else 1 - content
+    looks = float(result.alpha)
+    shares = f"Looks {looks * rest:.0%}, ratings {(1 - looks) * rest:.0%}"
+    return shares + (f", content {content:.0%}" if content else "")
 
 
-def _draw_legend(pen: ImageDraw.ImageDraw, corner: tuple[int, int]) -> None:
+def _draw_legend(pen: ImageDraw.ImageDraw, corner: tuple[int, int], *, has_content: bool) -> None:
     left, top = corner
-    for color, meaning in ((_VISUAL_COLOR, "looks"), (_CF_COLOR, "ratings")):
+    sides = ((_VISUAL_COLOR, "looks"), (_CF_COLOR, "ratings"), (_CONTENT_COLOR, "content"))
+    for color, meaning in sides if has_content else sides[:2]:
         pen.rectangle((left, top + 5, left + 22, top + 13), fill=color)
         pen.text((left + 30, top), meaning, fill=FAINT, font=font(16))
         left += 120
@@ -136,7 +145,10 @@ def _draw_hit(sheet: Image.Image, hit: Hit, corner: tuple[int, int], mark: Tint 
     pen.text((left, line_top), f"{hit.score:.3f}", fill=INK, font=font(20))
     ratings = plural(hit.n_ratings, "rating")
     pen.text((left + _HIT_SIZE[0], line_top + 3), ratings, fill=FAINT, font=font(15), anchor="ra")
-    for n, (value, color) in enumerate(((hit.visual, _VISUAL_COLOR), (hit.cf, _CF_COLOR))):
+    bars = [(hit.visual, _VISUAL_COLOR), (hit.cf, _CF_COLOR)]
+    if hit.content_share:
+        bars.append((hit.content, _CONTENT_COLOR))
+    for n, (value, color) in enumerate(bars):
         _draw_bar(pen, Box(left, line_top + 28 + 9 * n, _HIT_SIZE[0], 5), value, color)
 
 

@@ -15,7 +15,7 @@ from catalog.io.files import read_record, remove_file, write_record
 from catalog.io.locks import SHORTLY_S, exclusive
 from catalog.scored_ids import ScoredIds
 from cf.base import Recommender
-from cf.hybrid.blend import Blending
+from cf.hybrid.blend import CONTENT_SHARE, Blending
 from cf.hybrid.calibration import Calibration
 from cf.hybrid.tuning import Tuning
 from cf.models.neighbors import ItemCosine
@@ -43,10 +43,14 @@ class Hybrid:
 
     @property
     def description(self) -> str:
-        """The visual share of rarely and often rated films, and what supplies the ratings' side."""
-        few, many = self.blending.alphas([10, 1000]).tolist()
+        """The shares of looks and content of rarely and often rated films, and what supplies the ratings' side."""
+        few, many = (", ".join(f"{name} {share:.2f}" for name, share in self._shares_at(n).items()) for n in (10, 1000))
         origin = "tuned" if self.is_tuned else "not tuned"
-        return f"alpha {few:.2f} at 10 ratings, {many:.2f} at 1,000; ratings by {self.model} ({origin})"
+        return f"{few} at 10 ratings; {many} at 1,000; ratings by {self.model} ({origin})"
+
+    def _shares_at(self, n_ratings: int) -> dict[str, float]:
+        alpha, content = (float(share) for share in self.blending.shares(n_ratings))
+        return {"looks": alpha * (1 - content), "ratings": (1 - alpha) * (1 - content), "content": content}
 
 
 def compared_by(similarity: str, *, centered: bool) -> str:
@@ -76,7 +80,11 @@ def open_hybrid(workspace: Workspace) -> Hybrid:
         fitted = content["blending"]
         # The second was called half_support before.
         at_half = fitted["n_ratings_at_half"] if "n_ratings_at_half" in fitted else fitted["half_support"]
-        blending = Blending(float(fitted["cf_share"]), float(at_half), Calibration(fitted["calibration"]))
+        # Earlier versions blended looks and ratings alone.
+        content_share = float(fitted.get("content_share", CONTENT_SHARE))
+        blending = Blending(
+            float(fitted["cf_share"]), float(at_half), Calibration(fitted["calibration"]), content_share
+        )
         compared, ratings = (str(content.get(name, "")) for name in ("compared", "ratings"))
         return Hybrid(str(content["model"]), blending, is_tuned=True, compared=compared, ratings=ratings)
     except FileNotFoundError:

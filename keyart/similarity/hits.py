@@ -1,9 +1,9 @@
-"""Ranked hits from visual and rating similarities: blended, filtered, and exact where they are shown."""
+"""Ranked hits from similarities of looks, ratings and content: blended, filtered, and exact where they are shown."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from catalog.film import Film
 from catalog.films import Catalog
 from catalog.scored_ids import ScoredIds
-from cf.hybrid.blend import Blend, blend, candidate_ids
+from cf.hybrid.blend import Blend, Content, blend, candidate_ids
 from cf.hybrid.calibration import Calibration, FloatArray
 from index.blend import AnyComparison, Index
 from index.search import Scan
@@ -20,12 +20,49 @@ from keyart.results import Hit
 from keyart.similarity.diversity import diversify, n_candidates
 from keyart.similarity.query import SimilarOptions
 
-Shares = Callable[[npt.NDArray[np.int64]], FloatArray]
-"""Maps candidate movie_ids to their visual shares."""
+Shares = Callable[[npt.NDArray[np.int64]], tuple[FloatArray, FloatArray]]
+"""Maps candidate movie_ids to their visual shares of what looks and ratings count, and to their shares of content."""
+
+# So many of the films nearest by content are compared exactly by their looks.
+_N_SETTLED = 200
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of the films that may be like a query, and how much it counts."""
+
+    scan: Scan | None
+    cf: ScoredIds
+    shares: Shares
+    content: ScoredIds = field(default_factory=ScoredIds.empty)
+    # Visual similarities of a typical film, for queries without a poster.
+    scale: FloatArray | None = None
+    # Names what a film has in common with the query.
+    in_common: Callable[[int], tuple[str, ...]] = lambda _movie_id: ()
+
+    def settle(self) -> None:
+        """Make the visual similarities exact of the films that ratings or content may lift."""
+        if self.scan is None:
+            return
+        alphas, _ = self.shares(self.cf.ids.astype(np.int64))
+        if (alphas < 1).any():
+            self.scan.settle(self.cf.ids)
+        if len(self.content):
+            nearest = np.argsort(-self.content.scores, kind="stable")[:_N_SETTLED]
+            self.scan.settle(self.content.ids[nearest])
+
+    def blend(self, calibration: Calibration) -> Blend:
+        """Blend all sides as they are now."""
+        scan = self.scan
+        visual = ScoredIds(scan.movie_ids, scan.similarities) if scan is not None else ScoredIds.empty()
+        candidates = candidate_ids(visual, self.cf, self.content)
+        alphas, content_shares = self.shares(candidates)
+        content = Content(self.content, content_shares, self.scale) if len(self.content) else None
+        return blend(visual, self.cf, alphas, candidates, calibration, content)
 
 
 class Ranking:
-    """Turns visual and rating similarities into ranked hits. Safe to use from several threads."""
+    """Turns similarities into ranked hits. Safe to use from several threads."""
 
     def __init__(
         self,
@@ -41,15 +78,15 @@ class Ranking:
         self._calibration = calibration
         self._poster_paths = poster_paths
 
-    def hits(self, scan: Scan | None, cf: ScoredIds, shares: Shares, options: SimilarOptions) -> tuple[Hit, ...]:
-        """Blend looks and ratings until the visual similarities are exact for every film that may be shown."""
+    def hits(self, evidence: Evidence, options: SimilarOptions) -> tuple[Hit, ...]:
+        """Blend all sides until the visual similarities are exact for every film that may be shown."""
+        scan = evidence.scan
         k = n_candidates(options.k) if options.diverse else options.k
         allowed = self._catalog.movie_ids(options.filter) if options.filter else None
-        if scan is not None and (shares(cf.ids.astype(np.int64)) < 1).any():
-            scan.settle(cf.ids)
+        evidence.settle()
         n = k
         while True:
-            ranked = self._blended(scan, cf, shares)
+            ranked = evidence.blend(self._calibration)
             rows = self._listed(ranked, scan.n_listed(n) if scan else n, allowed)
             if scan is not None and scan.settle(ranked.movie_ids[rows]):
                 continue
@@ -65,7 +102,20 @@ class Ranking:
         shown = [rows[first] for first in firsts]
         films = self._catalog.films(ranked.movie_ids[shown].tolist())
         hits = make_hits(ranked, shown, films, self._poster_paths, [same[first] for first in firsts])
-        return tuple(replace(hit, to_earlier=_known(near)) for hit, near in zip(hits, to_earlier, strict=True))
+        return tuple(
+            replace(hit, to_earlier=_known(near), in_common=evidence.in_common(hit.movie_id))
+            for hit, near in zip(hits, to_earlier, strict=True)
+        )
+
+    def hit_of(self, evidence: Evidence, movie_id: int) -> Hit | None:
+        """Return the hit of one film, as if all were asked for; None where nothing is known that counts."""
+        if evidence.scan is not None:
+            evidence.settle()
+            evidence.scan.settle([movie_id])
+        ranked = evidence.blend(self._calibration)
+        rows = np.flatnonzero(ranked.movie_ids == movie_id).tolist()
+        hits = make_hits(ranked, rows, self._catalog.films([movie_id]), self._poster_paths)
+        return replace(hits[0], in_common=evidence.in_common(movie_id)) if hits else None
 
     def _diverse(
         self, ranked: Blend, rows: Sequence[int], firsts: Sequence[int], options: SimilarOptions
@@ -76,11 +126,6 @@ class Ranking:
         cosines = unknown if self._comparison is None else self._comparison.cosines(movie_ids, movie_ids)
         chosen, to_earlier = diversify(ranked.scores[candidates], cosines, options.k, options.diverse)
         return [firsts[position] for position in chosen], to_earlier
-
-    def _blended(self, scan: Scan | None, cf: ScoredIds, shares: Shares) -> Blend:
-        visual = ScoredIds(scan.movie_ids, scan.similarities) if scan is not None else ScoredIds.empty()
-        candidates = candidate_ids(visual, cf)
-        return blend(visual, cf, shares(candidates), candidates, self._calibration)
 
     def _artwork_groups(self, movie_ids: npt.NDArray[np.int64], merge_duplicates: bool) -> list[int]:
         if self._index is None or not merge_duplicates:
@@ -129,6 +174,9 @@ def make_hits(
                 same_artwork=tuple(ranked.movie_ids[others].tolist()),
                 visual_rank=_rank(ranked.visual, row),
                 cf_rank=_rank(ranked.cf, row),
+                content=_known(ranked.content[row]),
+                content_share=round(float(ranked.content_shares[row]), 6),
+                content_rank=_rank(ranked.content, row),
                 imdb_id=film.imdb_id,
                 tmdb_id=film.tmdb_id,
             )

@@ -1,4 +1,4 @@
-"""Look-alikes of a film or of an embedding: visual and rating similarities fetched, blended and explained in notes."""
+"""Look-alikes of a film or of an embedding: similarities of all sides fetched, blended and explained in notes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from cf.models.neighbors import ItemCosine
 from index.blend import AnyComparison, BlendedIndex, Index
 from index.region import Region
 from index.search import Scan
-from keyart.results import Alpha, Hit, Query, SimilarFilms, query_of
+from keyart.results import Alpha, Hit, PairScore, Query, SimilarFilms, query_of
 from keyart.similarity.blending import MIN_ALPHA, Hybrid, compared_by, nearest, stale_blend
-from keyart.similarity.hits import Ranking, Shares
+from keyart.similarity.content import ContentSimilarity
+from keyart.similarity.hits import Evidence, Ranking, Shares
 from keyart.similarity.mixes import ARTICLES, MixedQuery, Part, looks_left_out
 from keyart.similarity.query import Embedding, SimilarOptions
 from keyart.workspace.contents import ratings_name
@@ -34,6 +35,8 @@ from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import index_steps, no_index
 
 _N_REGIONS = 2
+# So many posters show how alike posters are, if there are at least so many.
+_N_SAMPLE, _N_SAMPLE_LEAST = 128, 8
 
 
 @dataclass(frozen=True)
@@ -54,21 +57,50 @@ class LookAlikes:
         return replace(self, comparison=self._comparison_of(region), cf=None)
 
     def of_film(self, film: Film, options: SimilarOptions) -> SimilarFilms:
-        """Find the films that look like a film and are liked like it."""
+        """Find the films that look like a film, are liked like it and have as much in common with it."""
         self._check_region(film)
-        scan, cf = self._scan(film), ScoredIds.empty() if self.cf is None else nearest(self.cf, film.movie_id)
-        if scan is None and not len(cf):
+        evidence = self._evidence(film, options)
+        if not (evidence.scan or len(evidence.cf) or len(evidence.content)):
             raise UnknownFilmError(
                 f"{film.label} has neither features nor ratings in common with other films; run "
                 f"{index_steps(self.workspace, film.movie_id)}"
             )
-        self._check_alpha(film, scan, cf, options.alpha)
+        self._check_alpha(film, evidence, options.alpha)
         self._check_diverse(options)
-        shares = self._shares(film.n_ratings, scan, cf, options.alpha)
         query = query_of(film, self.poster_paths.get(film.movie_id))
-        hits = self._ranking.hits(scan, cf, shares, options)
-        notes = (*self._notes(film, scan, cf, options.alpha), *self._notes_on_filter(hits, options.filter))
-        return self._result(query, options, hits, notes, scan, cf)
+        hits = self._ranking.hits(evidence, options)
+        notes = (*self._notes(film, evidence, options), *self._notes_on_filter(hits, options.filter))
+        return self._result(query, options, hits, notes, evidence)
+
+    def compare(self, film: Film, other: Film) -> PairScore:
+        """Score two films in both directions."""
+        options = SimilarOptions()
+        pairs = ((film, other), (other, film))
+        hits = [self._ranking.hit_of(self._evidence(one, options), another.movie_id) for one, another in pairs]
+        known = [hit for hit in hits if hit is not None]
+        first, second = (query_of(one, self.poster_paths.get(one.movie_id)) for one in (film, other))
+        return PairScore(
+            (first, second),
+            _mean([hit.score for hit in known]) or 0.0,
+            _mean([hit.visual for hit in known]),
+            _mean([hit.cf for hit in known]),
+            _mean([hit.content for hit in known]),
+            known[0].in_common if known else (),
+        )
+
+    def _evidence(self, film: Film, options: SimilarOptions) -> Evidence:
+        scan, cf = self._scan(film), ScoredIds.empty() if self.cf is None else nearest(self.cf, film.movie_id)
+        shares = self._shares(film.n_ratings, scan, cf, options)
+        if not options.counts_content:
+            return Evidence(scan, cf, shares)
+        return Evidence(
+            scan,
+            cf,
+            shares,
+            self._content.to_film(film.movie_id),
+            None if scan else self._typical_scale,
+            partial(self._content.in_common, film.movie_id),
+        )
 
     def of_mix(self, like: Sequence[Part], unlike: Sequence[Part], options: SimilarOptions) -> SimilarFilms:
         """Find the films that look like several parts, and not like others, and are liked like the former."""
@@ -76,19 +108,32 @@ class LookAlikes:
         scan, cf = mix.scan(options.alpha), mix.nearest_by_ratings()
         mix.check(scan, cf, options.alpha)
         self._check_diverse(options)
-        shares = self._shares(mix.n_ratings, scan, cf, options.alpha)
-        hits = mix.with_nearest(self._ranking.hits(scan, cf, shares, options), scan)
+        evidence = self._evidence_of_mix(mix, scan, cf, options)
+        content = self._content if len(evidence.content) else None
+        hits = mix.with_nearest(self._ranking.hits(evidence, options), scan, content)
         notes = (
             *self._notes_on_sources(),
             *mix.notes(scan, cf, options.alpha),
-            *self._notes_on_tuning(mix.n_ratings, scan, cf, options.alpha),
+            *self._notes_on_tuning(mix.n_ratings, evidence, options),
             *self._notes_on_filter(hits, options.filter),
         )
         if not mix.has_liked_films:
             options = replace(options, alpha=1.0)
         like_these, unlike_these = self._queries(mix.like), self._queries(mix.unlike)
         query = Query(None, mix.label, None, n_ratings=mix.n_ratings, like=like_these, unlike=unlike_these)
-        return self._result(query, options, hits, notes, scan, cf)
+        return self._result(query, options, hits, notes, evidence)
+
+    def _evidence_of_mix(self, mix: MixedQuery, scan: Scan | None, cf: ScoredIds, options: SimilarOptions) -> Evidence:
+        # Images and descriptions have no content.
+        if not (options.counts_content and mix.liked_ids):
+            return Evidence(scan, cf, self._shares(mix.n_ratings, scan, cf, replace(options, content=0.0)))
+        return Evidence(
+            scan,
+            cf,
+            self._shares(mix.n_ratings, scan, cf, options),
+            self._content.to_films(mix.liked_ids, mix.all_ids),
+            None if scan else self._typical_scale,
+        )
 
     def _queries(self, parts: Sequence[Part]) -> tuple[Query, ...]:
         return tuple(
@@ -102,11 +147,18 @@ class LookAlikes:
         kind = "image" if query.text is None else "description"
         if options.alpha == 0.0:
             raise looks_left_out(kind)
-        scan = self.comparison.scan_features(embedding)
-        hits = self._ranking.hits(scan, ScoredIds.empty(), _looks_alone, replace(options, alpha=1.0))
-        notes = () if options.alpha in ("auto", 1.0) else (f"{ARTICLES[kind]} has no ratings: compared by looks alone",)
+        if options.content == 1.0:
+            raise ConfigError(f"{kind}s have no content; leave content at auto")
+        evidence = Evidence(self.comparison.scan_features(embedding), ScoredIds.empty(), _looks_alone)
+        alone = replace(options, alpha=1.0, content=0.0)
+        hits = self._ranking.hits(evidence, alone)
+        lacking = [
+            *([] if options.alpha in ("auto", 1.0) else ["ratings"]),
+            *([] if options.content in ("auto", 0.0) else ["content"]),
+        ]
+        notes = (f"{ARTICLES[kind]} has no {' and no '.join(lacking)}: compared by looks alone",) if lacking else ()
         notes = (*self.index_notes, *notes, *self._notes_on_filter(hits, options.filter))
-        return self._result(query, replace(options, alpha=1.0), hits, notes, scan, ScoredIds.empty())
+        return self._result(query, alone, hits, notes, evidence)
 
     def _result(
         self,
@@ -114,12 +166,23 @@ class LookAlikes:
         options: SimilarOptions,
         hits: tuple[Hit, ...],
         notes: tuple[str, ...],
-        scan: Scan | None,
-        cf: ScoredIds,
+        evidence: Evidence,
     ) -> SimilarFilms:
-        n_visual = len(scan.movie_ids) if scan else 0
         region, grid = (self.comparison.region, self.comparison.grid) if self.comparison else (None, None)
-        return SimilarFilms(query, options.alpha, hits, notes, n_visual, len(cf), options.diverse, region, grid)
+        n_content = len(evidence.content)
+        return SimilarFilms(
+            query,
+            options.alpha,
+            hits,
+            notes,
+            len(evidence.scan.movie_ids) if evidence.scan else 0,
+            len(evidence.cf),
+            options.diverse,
+            region,
+            grid,
+            options.content if n_content else 0.0,
+            n_content,
+        )
 
     @lazy
     def _comparison_of(self) -> Callable[[Region], AnyComparison]:
@@ -139,6 +202,20 @@ class LookAlikes:
         return Ranking(self.catalog, self.index, self.comparison, self.hybrid.blending.calibration, self.poster_paths)
 
     @lazy
+    def _content(self) -> ContentSimilarity:
+        return ContentSimilarity.of(self.catalog)
+
+    @lazy
+    def _typical_scale(self) -> FloatArray | None:
+        """Return the cosines of a sample of posters with each other, as a scale for films that have none."""
+        if self.comparison is None or self.index is None or len(self.index) < _N_SAMPLE_LEAST:
+            return None
+        movie_ids = self.index.movie_ids
+        sample = movie_ids[np.linspace(0, len(movie_ids) - 1, min(len(movie_ids), _N_SAMPLE)).astype(np.int64)]
+        cosines = self.comparison.cosines(sample, sample)[np.triu_indices(len(sample), 1)].astype(np.float64)
+        return cosines[~np.isnan(cosines)]
+
+    @lazy
     def _n_ratings(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """Return the movie_ids of all films, ascending, and their numbers of ratings."""
         counts = [(film.movie_id, film.n_ratings) for film in self.catalog]
@@ -152,20 +229,30 @@ class LookAlikes:
         scan = self.comparison.scan(film.movie_id)
         return scan if len(scan.movie_ids) else None
 
-    def _shares(self, n_rated: int, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> Shares:
-        """Return the function that computes each candidate's visual share; see `n_ratings_of_pairs`."""
+    def _shares(self, n_rated: int, scan: Scan | None, cf: ScoredIds, options: SimilarOptions) -> Shares:
+        """Return the function that computes each candidate's shares; see `n_ratings_of_pairs`."""
+        has_visual, has_cf = scan is not None, len(cf) > 0
+        blending, counts_content = self.hybrid.blending, options.counts_content
 
-        def shares(candidates: npt.NDArray[np.int64]) -> FloatArray:
-            if scan is None or not len(cf):
-                return np.full(len(candidates), 0.0 if len(cf) else 1.0)
-            if alpha != "auto":
-                return np.full(len(candidates), float(alpha))
-            movie_ids, n_ratings = self._n_ratings
-            is_known = np.isin(candidates, cf.ids)
-            pairs = n_ratings_of_pairs(n_rated, n_ratings[rows_of(movie_ids, candidates)], is_known)
-            return self.hybrid.blending.alphas(pairs)
+        def shares(candidates: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+            n = len(candidates)
+            if counts_content and not (has_visual or has_cf):
+                return np.ones(n), np.ones(n)
+            if options.alpha == "auto" and options.content == "auto":
+                pairs = self._n_of_pairs(n_rated, cf, candidates)
+                return blending.shares(pairs, has_visual=has_visual, has_cf=has_cf)
+            content = np.full(n, float(options.content) if options.content != "auto" else 0.0)
+            if not (has_visual and has_cf):
+                return np.full(n, 0.0 if has_cf else 1.0), content
+            if options.alpha != "auto":
+                return np.full(n, float(options.alpha)), content
+            return blending.alphas(self._n_of_pairs(n_rated, cf, candidates)), content
 
         return shares
+
+    def _n_of_pairs(self, n_rated: int, cf: ScoredIds, candidates: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        movie_ids, n_ratings = self._n_ratings
+        return n_ratings_of_pairs(n_rated, n_ratings[rows_of(movie_ids, candidates)], np.isin(candidates, cf.ids))
 
     def _check_diverse(self, options: SimilarOptions) -> None:
         if options.diverse and self.index is None:
@@ -178,14 +265,14 @@ class LookAlikes:
                 f"{index_steps(self.workspace, film.movie_id)}"
             )
 
-    def _check_alpha(self, film: Film, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> None:
+    def _check_alpha(self, film: Film, evidence: Evidence, alpha: Alpha) -> None:
         """Refuse a comparison by one side alone that is not known of the film."""
-        if alpha == 1.0 and scan is None:
+        if alpha == 1.0 and evidence.scan is None:
             raise ConfigError(
                 f"{film.label} is not in the index of posters, so it cannot be compared by looks alone; set alpha to "
                 f"auto, or run {index_steps(self.workspace, film.movie_id)}"
             )
-        if alpha == 0.0 and not len(cf):
+        if alpha == 0.0 and not len(evidence.cf):
             why = "too few ratings" if film.n_ratings else "no ratings"
             raise ConfigError(f"{film.label} has {why} to be compared by ratings alone; set alpha to auto")
 
@@ -204,19 +291,25 @@ class LookAlikes:
         passing = f"{n_passing:,} of {len(self.catalog):,} films match the filter"
         yield f"nothing found: {passing} (by {', by '.join(counts)})" + ("; none can be compared" if n_passing else "")
 
-    def _notes(self, film: Film, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> Iterator[str]:
+    def _notes(self, film: Film, evidence: Evidence, options: SimilarOptions) -> Iterator[str]:
+        scan, cf, alpha = evidence.scan, evidence.cf, options.alpha
         yield from self._notes_on_sources()
-        if scan is None:
-            why = "is not in the index" if film.movie_id in self.poster_paths else "has no poster"
-            yield f"{film.label} {why}: compared by ratings alone"
+        no_poster = "is not in the index" if film.movie_id in self.poster_paths else "has no poster"
+        no_ratings = "has too few ratings to compare by" if film.n_ratings else "has no ratings"
+        has_content = len(evidence.content) > 0
+        if options.content == 1.0:
+            return
+        if scan is None and not len(cf):
+            yield f"{film.label} {no_poster} and {no_ratings}: compared by content alone"
+        elif scan is None:
+            yield f"{film.label} {no_poster}: compared by ratings {'and content' if has_content else 'alone'}"
         elif not len(cf) and alpha != 1.0:
-            why = "too few ratings to compare by" if film.n_ratings else "no ratings"
-            yield f"{film.label} has {why}: compared by looks alone"
-        yield from self._notes_on_tuning(film.n_ratings, scan, cf, alpha)
+            yield f"{film.label} {no_ratings}: compared by looks {'and content' if has_content else 'alone'}"
+        yield from self._notes_on_tuning(film.n_ratings, evidence, options)
 
-    def _notes_on_tuning(self, n_rated: int, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> Iterator[str]:
+    def _notes_on_tuning(self, n_rated: int, evidence: Evidence, options: SimilarOptions) -> Iterator[str]:
         """Show the share of looks, where it is a tuned one, and whether it is of other similarities."""
-        if not self.hybrid.is_tuned or alpha != "auto" or scan is None or not len(cf):
+        if not self.hybrid.is_tuned or options.alpha != "auto" or evidence.scan is None or not len(evidence.cf):
             return
         # Blends of encoders are not tuned.
         if self.index is not None and not isinstance(self.index, BlendedIndex):
@@ -231,7 +324,8 @@ class LookAlikes:
                 f"alone, {reset}"
             )
         else:
-            yield f"the blend was tuned: looks count for {share:.2f} of the score (alpha) or more; {reset}"
+            content = self.hybrid.blending.content_share if options.content == "auto" else options.content
+            yield f"the blend was tuned: looks count for {share * (1 - content):.2f} of the score or more; {reset}"
 
     def _notes_on_sources(self) -> Iterator[str]:
         yield from self.index_notes
@@ -240,5 +334,10 @@ class LookAlikes:
             yield f"rating similarities are of ratings loaded earlier; run `{again}`"
 
 
-def _looks_alone(candidates: npt.NDArray[np.int64]) -> FloatArray:
-    return np.ones(len(candidates))
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(sum(known) / len(known), 6) if known else None
+
+
+def _looks_alone(candidates: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+    return np.ones(len(candidates)), np.zeros(len(candidates))

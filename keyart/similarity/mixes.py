@@ -18,6 +18,7 @@ from index.comparison import Comparison, Item
 from index.search import Scan
 from keyart.results import Alpha, Hit, Query, query_of_image, query_of_text
 from keyart.similarity.blending import mean_of_nearest, positive_similarities
+from keyart.similarity.content import ContentSimilarity
 from keyart.similarity.query import Embedding, Image, Text
 from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import index_steps, no_index
@@ -104,6 +105,16 @@ class MixedQuery:
         return bool(_ids(self.like))
 
     @property
+    def liked_ids(self) -> list[int]:
+        """The movie_ids of the films that are sought for."""
+        return _ids(self.like)
+
+    @property
+    def all_ids(self) -> list[int]:
+        """The movie_ids of all films of the query."""
+        return _ids((*self.like, *self.unlike))
+
+    @property
     def n_ratings(self) -> int:
         """The number of ratings of the rarest of the liked films that have similarities by ratings."""
         pairs = zip(self.like, self.liking, strict=True)
@@ -175,25 +186,29 @@ class MixedQuery:
         if without:
             yield f"no ratings, or too few, to compare by, so these count in looks alone: {', '.join(without)}"
 
-    def with_nearest(self, hits: Sequence[Hit], scan: Scan | None) -> tuple[Hit, ...]:
+    def with_nearest(
+        self, hits: Sequence[Hit], scan: Scan | None, content: ContentSimilarity | None = None
+    ) -> tuple[Hit, ...]:
         """Add to each hit which of the liked films it is nearest to, and its cosines with all parts."""
         asked, found = _items((*self.like, *self.unlike)), [hit.movie_id for hit in hits]
         cosines = np.full((len(found), len(asked)), np.nan)
         if self.comparison is not None and scan is not None:
             cosines = self.comparison.cosines(found, asked).astype(np.float64)
         liking = np.stack([_aligned(one, found) for one in self.liking], axis=1)
+        agreeing = np.stack([_aligned(_content_of(one, content), found) for one in self.like], axis=1)
         return tuple(
             replace(
                 hit,
-                nearest_to=self._nearest(row[: len(self.like)], liked),
+                nearest_to=self._nearest(row[: len(self.like)], liked, agreed),
                 to_each=tuple(None if np.isnan(value) else round(float(value), 6) for value in row),
             )
-            for hit, row, liked in zip(hits, cosines, liking, strict=True)
+            for hit, row, liked, agreed in zip(hits, cosines, liking, agreeing, strict=True)
         )
 
-    def _nearest(self, looks: _Matrix, liked: _Matrix) -> int | None:
-        known = liked if np.isnan(looks).all() else looks
-        nearest = None if np.isnan(known).all() else self.like[int(np.nanargmax(known))]
+    def _nearest(self, *sides: _Matrix) -> int | None:
+        """Return the liked film that is nearest by the first of some sides of which anything is known."""
+        known = next((side for side in sides if not np.isnan(side).all()), None)
+        nearest = None if known is None else self.like[int(np.nanargmax(known))]
         return nearest.movie_id if isinstance(nearest, Film) else None
 
 
@@ -209,6 +224,10 @@ def _key(one: Part) -> int | Image | Text:
 
 def _ids(parts: Sequence[Part]) -> list[int]:
     return [one.movie_id for one in parts if isinstance(one, Film)]
+
+
+def _content_of(one: Part, content: ContentSimilarity | None) -> ScoredIds:
+    return content.to_film(one.movie_id) if content is not None and isinstance(one, Film) else ScoredIds.empty()
 
 
 def _items(parts: Sequence[Part]) -> list[Item]:

@@ -19,7 +19,7 @@ from features.framing import Framing, Resize
 from features.identity import Identity
 from features.images import read_image
 from index.region import Region
-from keyart.results import Alpha
+from keyart.results import Alpha, ContentShare
 
 Embedding = npt.NDArray[np.float32]
 
@@ -246,7 +246,7 @@ def _checked_part(part: object) -> FilmName | Image | Text:
 
 @dataclass(frozen=True)
 class SimilarOptions:
-    """How many similar films are wanted, which ones, and how much their looks count.
+    """How many similar films are wanted, which ones, and how much looks, ratings and content count.
 
     Parameters
     ----------
@@ -266,11 +266,16 @@ class SimilarOptions:
     region : tuple of (int, int, int, int), optional
         Compare one region of the posters in place of the whole: x, y, width and height in cells of the grid of their
         features, 7 × 7 for VGG16, from 0 at the top left. Looks alone count then.
+    content : float in [0, 1] or "auto", default "auto"
+        The share of content: genres, tags, years, titles and people. 0 is for looks and ratings alone, 1 for content
+        alone. "auto" counts it the more the less is known of a film, beside an `alpha` of "auto"; beside any other, and
+        of images, descriptions and embeddings, it does not count.
 
     Raises
     ------
     ValueError
-        `k`, `alpha`, `diverse` or `region` is out of range, or `alpha` lets ratings count beside a region.
+        `k`, `alpha`, `diverse`, `region` or `content` is out of range, or `alpha` or `content` lets anything but looks
+        count beside a region.
     TypeError
         `filter` is of another type.
     """
@@ -281,6 +286,7 @@ class SimilarOptions:
     merge_duplicates: bool = False
     diverse: float = 0.0
     region: tuple[int, int, int, int] | None = None
+    content: ContentShare = "auto"
 
     def __post_init__(self) -> None:
         if isinstance(self.k, bool) or not isinstance(self.k, int | np.integer) or self.k < 1:
@@ -295,11 +301,23 @@ class SimilarOptions:
             if not is_share(self.alpha):
                 raise ValueError(f"alpha should be 'auto' or a number from 0 to 1, received {self.alpha!r}")
             object.__setattr__(self, "alpha", float(self.alpha))
+        if self.content != "auto":
+            if not is_share(self.content):
+                raise ValueError(f"content should be 'auto' or a number from 0 to 1, received {self.content!r}")
+            object.__setattr__(self, "content", float(self.content))
         if self.region is not None:
             object.__setattr__(self, "region", _checked_region(self.region))
             if self.alpha not in ("auto", 1.0):
                 raise ValueError(f"a region is compared by looks alone; leave alpha at auto, received {self.alpha}")
+            if self.content not in ("auto", 0.0):
+                raise ValueError(f"a region is compared by looks alone; leave content at auto, received {self.content}")
             object.__setattr__(self, "alpha", 1.0)
+            object.__setattr__(self, "content", 0.0)
+
+    @property
+    def counts_content(self) -> bool:
+        """Whether content counts where it is known: a share of its own is asked for, or all is left to auto."""
+        return self.alpha == "auto" if self.content == "auto" else self.content > 0
 
 
 def _checked_region(region: object) -> Region:

@@ -9,11 +9,12 @@ from keyart.results import Hit, SimilarFilms
 
 
 def reasons(result: SimilarFilms, hit: Hit) -> tuple[str, ...]:
-    """Explain a hit in sentences: its visual similarity, its rating similarity, how much each counts."""
+    """Explain a hit in sentences: its similarity by looks, ratings and content, and how much each counts."""
     return (
         *_mix_reasons(result, hit),
         _visual_reason(result, hit),
         *_rating_reasons(result, hit),
+        *_content_reasons(result, hit),
         *_share_reasons(result, hit),
         *_variety_reasons(result, hit),
     )
@@ -24,7 +25,8 @@ def _mix_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
     cosines = list(zip((*result.query.like, *result.query.unlike), hit.to_each, strict=False))
     for film, cosine in cosines:
         if film is nearest:
-            yield f"Nearest to {film.label}, " + ("by ratings." if cosine is None else f"cosine {cosine:.3f}.")
+            by = "by content" if hit.cf is None else "by ratings"
+            yield f"Nearest to {film.label}, " + (f"{by}." if cosine is None else f"cosine {cosine:.3f}.")
     others = [f"{film.label} {cosine:.3f}" for film, cosine in cosines if film is not nearest and cosine is not None]
     if others:
         yield f"Cosine with {', '.join(others)}."
@@ -79,7 +81,19 @@ def _rating_reason(result: SimilarFilms, hit: Hit) -> str:
     return f"Liking: {place} (similarity {hit.cf:.3f})."
 
 
+def _content_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
+    if hit.content is None:
+        return
+    place = "the nearest" if hit.content_rank == 1 else f"number {hit.content_rank:,}"
+    common = f"in common: {', '.join(hit.in_common)}; " if hit.in_common else ""
+    scale = "on the scale of looks" if result.n_visual else "on the scale of the score"
+    yield f"Content: {common}{place} of {result.n_content:,} films, which is worth {hit.content:.3f} {scale}."
+
+
 def _share_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
+    if hit.content_share:
+        yield from _shares_of_three(result, hit)
+        return
     of_ratings = 1 - hit.alpha
     if of_ratings == 0:
         yield "Looks alone count" + (", as a region was asked about." if result.region else ".")
@@ -99,3 +113,16 @@ def _share_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
         yield f"Ratings count {of_ratings:.0%}: the {rarest} has {plural(rarer, 'rating')}."
         if hit.visual is None:
             yield "What is not known of looks counts as for a typical film."
+
+
+def _shares_of_three(result: SimilarFilms, hit: Hit) -> Iterator[str]:
+    if hit.content_share == 1:
+        yield "Content alone counts."
+        return
+    rest = 1 - hit.content_share
+    shares = {"looks": hit.alpha * rest, "ratings": (1 - hit.alpha) * rest, "content": hit.content_share}
+    listed = ", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share)
+    yield f"Of the score, {listed}" + (", as was asked for." if result.content != "auto" else ".")
+    unknown = [name for name, value in (("looks", hit.visual), ("liking", hit.cf)) if value is None]
+    if unknown and (hit.visual is not None or result.n_visual):
+        yield f"What is not known of {' and '.join(unknown)} counts as for a typical film."

@@ -1,4 +1,4 @@
-"""Fits how much ratings count in the blend: on a part of the ratings, judged by the rest."""
+"""Fits how much ratings and content count in the blend: on a part of the ratings, judged by the rest."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
 from cf.registry import make
 from keyart.similarity.blending import nearest
+from keyart.similarity.content import ContentSimilarity
 
 _HELD_OUT = 0.3
 
@@ -38,6 +39,7 @@ def fit_hybrid(
     ratings: Ratings,
     model: str,
     calibration: Calibration,
+    content: ContentSimilarity,
     *,
     min_alpha: float,
     n_films: int = 200,
@@ -58,7 +60,7 @@ def fit_hybrid(
             "no film has both a poster in the index and held-out likes; import more posters, or ratings"
         )
     with progress("tune", len(films), "films") as advance:
-        return tune(_queries(index, fitted, split.train, films, advance), calibration, 1 - min_alpha)
+        return tune(_queries(index, fitted, content, split.train, films, advance), calibration, 1 - min_alpha)
 
 
 def _draw_films(
@@ -80,6 +82,7 @@ def _draw_films(
 def _queries(
     index: VisualIndex,
     model: Recommender,
+    content: ContentSimilarity,
     train: Ratings,
     films: list[tuple[int, int, ScoredIds]],
     advance: Advance,
@@ -88,7 +91,8 @@ def _queries(
     for movie_id, n_ratings, gains in films:
         scan = index.scan(movie_id)
         visual, cf = ScoredIds(scan.movie_ids, scan.similarities), nearest(model, movie_id)
-        yield Query(n_ratings, visual, cf, count(candidate_ids(visual, cf)), gains)
+        of_content = content.to_film(movie_id)
+        yield Query(n_ratings, visual, cf, count(candidate_ids(visual, cf, of_content)), gains, of_content)
         advance(1)
 
 

@@ -32,12 +32,12 @@ from keyart.web.schemas.films import ServerState
 from keyart.web.services.atlas import AtlasService
 from keyart.web.services.films import FilmService
 from keyart.web.services.users import UserService
-from keyart.web.workers import MicroBatcher, WorkerPool
+from keyart.web.workers import MicroBatcher, WorkerPool, yield_processor
 from keyart.workspace.encoders import open_views
 from keyart.workspace.reloading import OnReload
 
 _STATIC = Path(__file__).parent / "static"
-_PAGES = {"/": "index.html", "/atlas": "atlas.html", "/user": "user.html"}
+_PAGES = {"/": "index.html", "/atlas": "atlas.html", "/user": "user.html", "/docs": "docs.html"}
 _TIMEOUT_S, _ENCODING_TIMEOUT_S, _WRITING_TIMEOUT_S = 15.0, 60.0, 300.0
 _LOCAL = PublicAddress()
 _MAX_BATCH, _MAX_PENDING_IMAGES = 16, 32
@@ -61,14 +61,15 @@ def make_app(
     films = FilmService.open(home, on_reload, encoder)
     view = open_views(home, encoder)[0]
     atlas, users = AtlasService(view, on_reload, public.root_path), UserService(view, films.has_poster, on_reload)
+    # Look-ups and thumbnails, which take milliseconds, go before what takes more.
     pools = Pools(
         querying=WorkerPool(1, 256, _TIMEOUT_S),
-        comparing=WorkerPool(1, 64, _TIMEOUT_S),
-        drawing=WorkerPool(2, 64, _TIMEOUT_S),
+        comparing=WorkerPool(1, 64, _TIMEOUT_S, yields=True),
+        drawing=WorkerPool(1, 64, _TIMEOUT_S, yields=True),
         thumbnails=WorkerPool(2, 256, _TIMEOUT_S),
-        decoding=WorkerPool(1, _MAX_PENDING_IMAGES, _ENCODING_TIMEOUT_S),
-        writing=WorkerPool(1, 4, _WRITING_TIMEOUT_S),
-        embedding=WorkerPool(1, _MAX_PENDING_IMAGES, _ENCODING_TIMEOUT_S),
+        decoding=WorkerPool(1, _MAX_PENDING_IMAGES, _ENCODING_TIMEOUT_S, yields=True),
+        writing=WorkerPool(1, 4, _WRITING_TIMEOUT_S, yields=True),
+        embedding=WorkerPool(1, _MAX_PENDING_IMAGES, _ENCODING_TIMEOUT_S, yields=True),
         uploads=Uploads(),
     )
     encoding = MicroBatcher(films.embed, _MAX_BATCH, _MAX_PENDING_IMAGES, _ENCODING_TIMEOUT_S)
@@ -162,6 +163,8 @@ class _WarmUp:
         await asyncio.to_thread(self._thread.join)
 
     def _load(self) -> None:
+        # The network's threads begin here.
+        yield_processor()
         self._service.warm_up()
         if self._owns_process:
             # What is loaded by now stays. Otherwise the collector would examine all of TensorFlow's objects again and

@@ -9,12 +9,15 @@ from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI
+from threadpoolctl import threadpool_limits
 
 from keyart.web.connections import Connection, ConnectionLimits, drop_overdue, handle_loop_errors
 from keyart.web.log_limit import limit_logs
 
 _SHUTDOWN_S = 20
 _TICKS_PER_SWEEP = 10
+# How long a thread may keep Python to itself while others wait for it, instead of 5 ms: a look-up waits several times.
+_SWITCH_S = 0.0005
 _MAX_WAITING = 2048
 # More would gain nothing, and some programs go through all that are allowed.
 _MAX_DESCRIPTORS = 65_536
@@ -70,7 +73,10 @@ def make_server(app: FastAPI, on_start: Callable[[], None], limits: ConnectionLi
 def serve(app: FastAPI, listener: socket.socket, on_start: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT; requests in progress are answered first."""
     limit_logs()
-    make_server(app, on_start, ConnectionLimits.within(raise_descriptor_limit())).run([listener])
+    sys.setswitchinterval(_SWITCH_S)
+    # Requests share the processors already, and idle threads of BLAS keep one busy while they wait for more.
+    with threadpool_limits(1, user_api="blas"):
+        make_server(app, on_start, ConnectionLimits.within(raise_descriptor_limit())).run([listener])
 
 
 def raise_descriptor_limit() -> int:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +17,17 @@ from starlette.exceptions import HTTPException
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 Item = TypeVar("Item")
+_NICENESS = 10
 
 
 class WorkerPool:
-    """Threads that run one call each; a call over `max_pending` gets 503, one over `timeout_s` gets 504."""
+    """Threads that run one call each; a call over `max_pending` gets 503, one over `timeout_s` gets 504.
 
-    def __init__(self, n_threads: int, max_pending: int, timeout_s: float) -> None:
-        self._threads = ThreadPoolExecutor(n_threads)
+    Threads that yield let those of other pools go first.
+    """
+
+    def __init__(self, n_threads: int, max_pending: int, timeout_s: float, *, yields: bool = False) -> None:
+        self._threads = ThreadPoolExecutor(n_threads, initializer=yield_processor if yields else None)
         self._max_pending = max_pending
         self._timeout_s = timeout_s
         self._n_pending = 0
@@ -60,7 +67,7 @@ class MicroBatcher(Generic[Item, Result]):
         self._max_batch = max_batch
         self._max_pending = max_pending
         self._timeout_s = timeout_s
-        self._thread = ThreadPoolExecutor(1)
+        self._thread = ThreadPoolExecutor(1, initializer=yield_processor)
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._n_running = 0
         self._task: asyncio.Task[None] | None = None
@@ -111,6 +118,12 @@ class MicroBatcher(Generic[Item, Result]):
             answer.cancel()
         self._waiting.clear()
         self._thread.shutdown(wait=True, cancel_futures=True)
+
+
+def yield_processor() -> None:
+    """Let other threads go before this one, and those that it begins, on systems where threads have priorities."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 def _busy() -> HTTPException:

@@ -17,6 +17,7 @@ from tests.test_layers import ROOT
 
 FIGURES = "figures of faults"
 RunCases = Callable[..., list[str]]
+RecordCases = Callable[[str, int], None]
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +46,16 @@ def fuzz(record_property: Callable[[str, object], None]) -> RunCases:
         return _run("tests.faults.fuzz", arguments, dict(os.environ), record_property)
 
     return run
+
+
+@pytest.fixture
+def record_cases(record_property: Callable[[str, object], None]) -> RecordCases:
+    """Count cases that a test runs itself."""
+
+    def record(name: str, n_cases: int) -> None:
+        record_property(FIGURES, {"command": name, "cases": n_cases, "endings": {"right": n_cases}})
+
+    return record
 
 
 def _run(

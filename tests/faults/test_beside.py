@@ -30,6 +30,7 @@ from keyart.pipeline.status import read_status
 from keyart.recommend import analysis
 from keyart.recommend.recommendations import recommend
 from keyart.workspace.layout import Workspace
+from tests.faults.conftest import RecordCases
 from tests.faults.interleaving import Choose, Interleaving, at_random, once_at
 from tests.faults.small_workspace import make_workspace, write_films, write_posters
 
@@ -109,7 +110,8 @@ WRITERS: dict[str, Write] = {
 # What an answer says where a part that it is made from is older than another.
 STALE = ("out of date", "have changed since", "loaded earlier", "left out, as features are gone")
 # Of all operations, so many are between two schedules; of those at random, there are so many for each pair.
-STRIDE, N_AT_RANDOM = 5, 8
+STRIDE, N_AT_RANDOM, N_OF_TWO_WRITERS = 5, 8, 6
+_BESIDE = "readers beside writers"
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +128,7 @@ class Beside:
         # What the reader answers at operations of the writer, and after the last.
         self._answers: dict[int, Any] = {}
         self._n_operations = 0
+        self.n_cases = 0
 
     def read_within(self, operation: int) -> bool:
         """Read, all at once, before the n-th operation of the writer; False where it makes fewer."""
@@ -146,6 +149,7 @@ class Beside:
         self._check(answer)
 
     def _run(self, choose: Choose, *, is_reader_first: bool) -> tuple[Answer, int]:
+        self.n_cases += 1
         home = _copy(self._sources, self._folder / "copy")
         works = [lambda: self._write(home), lambda: self._read(home)]
         if is_reader_first:
@@ -177,18 +181,23 @@ def test_some_answers_beside_a_writer(reader: str, writer: str, sources: Path, t
 @pytest.mark.faults
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("writer", WRITERS)
-def test_no_answer_beside_a_writer_is_wrong(reader: str, writer: str, sources: Path, tmp_path: Path) -> None:
+def test_no_answer_beside_a_writer_is_wrong(
+    reader: str, writer: str, sources: Path, tmp_path: Path, record_cases: RecordCases
+) -> None:
     beside = Beside(READERS[reader], WRITERS[writer], sources, tmp_path)
     assert any(not beside.read_within(n) for n in range(0, 1000, STRIDE))
     assert any(not beside.write_within(n) for n in range(0, 1000, STRIDE))
     rng = Random(f"{reader} {writer}")
     for _ in range(N_AT_RANDOM):
         beside.take_turns(rng)
+    record_cases(_BESIDE, beside.n_cases)
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("reader", READERS)
-def test_no_answer_during_many_loads_is_damaged(reader: str, sources: Path, tmp_path: Path) -> None:
+def test_no_answer_during_many_loads_is_damaged(
+    reader: str, sources: Path, tmp_path: Path, record_cases: RecordCases
+) -> None:
     def write(home: Path) -> None:
         for name in ("other-films", "films") * 3:
             load(home, home.parent / name)
@@ -197,15 +206,16 @@ def test_no_answer_during_many_loads_is_damaged(reader: str, sources: Path, tmp_
     assert any(not beside.read_within(n) for n in range(0, 1000, 4 * STRIDE))
     for _ in range(N_AT_RANDOM):
         beside.take_turns(rng)
+    record_cases(_BESIDE, beside.n_cases)
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize(("first", "second"), [*combinations_with_replacement(WRITERS, 2)])
 def test_two_writers_leave_what_one_after_the_other_does(
-    first: str, second: str, sources: Path, tmp_path: Path
+    first: str, second: str, sources: Path, tmp_path: Path, record_cases: RecordCases
 ) -> None:
     writes, rng = (WRITERS[first], WRITERS[second]), Random(f"{first} {second}")
-    for _ in range(6):
+    for _ in range(N_OF_TWO_WRITERS):
         home = _copy(sources, tmp_path / "copy")
         works = [partial(write, home) for write in writes]
         results = Interleaving(home, works, at_random(rng, rng.choice((0.02, 0.1, 0.5)))).run()
@@ -221,6 +231,7 @@ def test_two_writers_leave_what_one_after_the_other_does(
         assert status.similarities_are_current
         assert status.n_indexed == status.n_features == status.n_posters
         assert not list(home.rglob("*.partial"))
+    record_cases("two writers", N_OF_TWO_WRITERS)
 
 
 def _repeated(write: Write, home: Path) -> None:

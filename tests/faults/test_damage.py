@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 
+from tests.faults.conftest import RecordCases
 from tests.faults.damage import KINDS, RECORDS, Damaged, flips, is_harmless, make_whole
 
 pytest.importorskip("onnxruntime")
@@ -99,8 +100,11 @@ def test_a_file_that_is_cut_lost_or_swapped_gives_no_wrong_answer(damaged: Damag
 
 @pytest.mark.faults
 @pytest.mark.parametrize("kind", KINDS)
-def test_three_hundred_flipped_bits_of_every_kind_of_file_give_no_wrong_answer(damaged: Damaged, kind: str) -> None:
+def test_three_hundred_flipped_bits_of_every_kind_of_file_give_no_wrong_answer(
+    damaged: Damaged, kind: str, record_cases: RecordCases
+) -> None:
     _check_flips(damaged, kind, 300, seed=0)
+    record_cases("flipped bits", 300)
 
 
 @pytest.mark.faults

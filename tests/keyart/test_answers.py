@@ -139,7 +139,7 @@ def test_an_empty_answer_says_which_condition_left_how_many(home: Path, poster_f
     assert json.loads(run("similar", 1, "--json", *words).out)["notes"] == [note]
     with keyart.open(home) as engine:
         # Film 4 has no poster, film 6 no ratings.
-        (found,) = engine.similar(6, filter=keyart.Filter(movie_ids=[4])).notes[1:]
+        (found,) = engine.similar(6, filter=keyart.Filter(movie_ids=[4]), content=0).notes[1:]
         assert found == "nothing found: 1 of 6 films match the filter (by list of movie_ids 1); none can be compared"
 
 

@@ -48,7 +48,9 @@ def test_alpha_0_ranks_first_what_the_same_users_like(engine: Engine) -> None:
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 0.5, 1.0, "auto"])
 def test_score_is_the_blend_of_visual_and_cf(engine: Engine, alpha: float) -> None:
-    blended = [hit for hit in engine.similar(1, alpha=alpha) if hit.visual is not None and hit.cf is not None]
+    blended = [
+        hit for hit in engine.similar(1, alpha=alpha, content=0) if hit.visual is not None and hit.cf is not None
+    ]
     assert blended
     for hit in blended:
         assert hit.score == pytest.approx(hit.alpha * hit.visual + (1 - hit.alpha) * hit.cf, abs=2e-6)
@@ -88,7 +90,7 @@ def test_film_without_ratings_is_compared_by_looks(engine: Engine) -> None:
 
 
 def test_film_without_poster_is_compared_by_ratings_with_a_note(engine: Engine) -> None:
-    result = engine.similar("No Poster")
+    result = engine.similar("No Poster", content=0)
     assert ids(result) == [3]
     assert (result.hits[0].visual, result.hits[0].score) == (None, result.hits[0].cf)
     assert "has no poster" in result.notes[0]
@@ -98,7 +100,7 @@ def test_film_without_features_and_ratings_is_an_error(home: Path) -> None:
     (home / "posters" / "6.jpg").unlink()
     build(Workspace.open(home))
     with pytest.raises(UnknownFilmError, match="neither features nor ratings"):
-        Engine.open(home).similar(6)
+        Engine.open(home).similar(6, content=0)
 
 
 def test_returns_at_most_k_films(engine: Engine) -> None:
@@ -107,7 +109,7 @@ def test_returns_at_most_k_films(engine: Engine) -> None:
 
 
 def test_every_hit_has_its_number_of_ratings(engine: Engine) -> None:
-    assert {hit.movie_id: hit.n_ratings for hit in engine.similar(1)} == {2: 40, 3: 40, 5: 1, 6: 0}
+    assert {hit.movie_id: hit.n_ratings for hit in engine.similar(1)} == {2: 40, 3: 40, 4: 40, 5: 1, 6: 0}
 
 
 def test_image_of_a_poster_finds_its_film_first(engine: Engine, poster_folder: Path) -> None:

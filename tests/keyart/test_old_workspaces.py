@@ -168,7 +168,7 @@ def similar(workspace: Workspace) -> Answer:
         (38, "auto"),
         (41, "auto"),
     ]
-    return {f"{film} {alpha}": hits(engine.similar(film, ALL, alpha)) for film, alpha in queries}
+    return {f"{film} {alpha}": hits(engine.similar(film, ALL, alpha, content=0)) for film, alpha in queries}
 
 
 def neighbors(workspace: Workspace) -> Answer:
@@ -184,7 +184,7 @@ def neighbors(workspace: Workspace) -> Answer:
 
 
 def same_artwork(workspace: Workspace) -> Answer:
-    found = Engine.open(workspace.home).similar(5, ALL, merge_duplicates=True)
+    found = Engine.open(workspace.home).similar(5, ALL, merge_duplicates=True, content=0)
     return {str(hit.movie_id): list(hit.same_artwork) for hit in found if hit.same_artwork}
 
 
@@ -336,7 +336,7 @@ def test_reading_a_shortlist_changes_nothing(folder: Path, workspace: Workspace)
 
 def test_commands_read_the_workspace(run: Run, workspace: Workspace) -> None:
     home = "--home", workspace.home
-    found = json.loads(run("similar", "Film 5", "-k", "1000", "--json", *home).out)["results"]
+    found = json.loads(run("similar", "Film 5", "-k", "1000", "--content", "0", "--json", *home).out)["results"]
     recorded = ANSWERS["similar"]["Film 5 auto"]
     assert not differences(
         {str(hit["movie_id"]): hit["score"] for hit in found}, {key: hit[1] for key, hit in recorded.items()}
@@ -366,7 +366,7 @@ def test_new_films_can_be_added(workspace: Workspace, kind: str) -> None:
     assert (report.n_indexed, report.notes) == (ANSWERS["info"]["n_indexed"] + 1, ())
     # Features are stored as half floats, but the recorded image was compared in single precision.
     recorded = (ANSWERS if kind == "exact" else ANSWERS["shortlist"])["picture"]["similar"]
-    similar_to_it = Engine.open(workspace.home).similar(ADDED + 1, ALL)
+    similar_to_it = Engine.open(workspace.home).similar(ADDED + 1, ALL, content=0)
     assert {str(hit.movie_id): hit.visual for hit in similar_to_it} == pytest.approx(
         {movie_id: visual for movie_id, (_, _, visual, *_) in recorded.items()}, abs=5e-3
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,12 +38,18 @@ _N_LISTED = 20
 )
 @click.option("--tmdb-id", type=IdNumber(), metavar="N", help="The film's TMDB id.")
 @click.option("--imdb-id", default="", metavar="ID", help="The film's IMDb id: tt0113277.")
+@click.option("--director", "directors", multiple=True, metavar="NAME", help="A director; may be repeated.")
+@click.option("--cast", multiple=True, metavar="NAME", help="An actor; may be repeated.")
+@click.option("--keyword", "keywords", multiple=True, metavar="WORDS", help="A keyword of the plot; may be repeated.")
 @workspace_options
 def command(
     source: Path,
     title: str,
     year: int | None,
     genres: tuple[str, ...],
+    directors: tuple[str, ...],
+    cast: tuple[str, ...],
+    keywords: tuple[str, ...],
     movie_id: int | None,
     tmdb_id: int | None,
     imdb_id: str,
@@ -51,13 +58,16 @@ def command(
     """Add films that MovieLens does not have, so that they are found by title and by looks; no rebuild is needed.
 
     SOURCE is a poster; or a CSV file with the columns path, title and, as far as they are known, year, genres,
-    movie_id, tmdb_id, imdb_id; or a folder of posters named as their films are: "Heat (1995).jpg". Added films stay
-    through every `keyart load`. The same command again finishes what was interrupted.
+    movie_id, tmdb_id, imdb_id, director, cast, keywords; or a folder of posters named as their films are:
+    "Heat (1995).jpg". Added films stay through every `keyart load`. The same command again finishes what was
+    interrupted.
     """
     if not source.exists():
         raise DataError(f"{source} does not exist; expected a poster, a folder of posters or a CSV file")
     many = source.is_dir() or source.suffix.lower() == ".csv"
-    if many and (title or year is not None or genres or movie_id or tmdb_id or imdb_id):
+    if many and (
+        title or year is not None or genres or movie_id or tmdb_id or imdb_id or directors or cast or keywords
+    ):
         raise ConfigError(f"{source} describes its films itself; options such as --title are for one poster")
     if not many and not title:
         raise ConfigError('the film needs a title: --title "Heat (1995)"')
@@ -69,11 +79,10 @@ def command(
     if many:
         films = cold_start.new_film.read_new_films(source, known_genres, titled=True)
     else:
-        films = [
-            cold_start.new_film.describe(
-                source, title, year, "|".join(genres), known_genres=known_genres, imdb_id=imdb_id, **numbers
-            )
-        ]
+        described = cold_start.new_film.describe(
+            source, title, year, "|".join(genres), known_genres=known_genres, imdb_id=imdb_id, **numbers
+        )
+        films = [replace(described, directors=directors, cast=cast, keywords=keywords)]
 
     with keeps(RESUMES, lambda: _has_added(workspace)):
         report = pipeline.add(workspace, films, progress=bar)

@@ -37,7 +37,7 @@ from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from keyart.engine import Engine
-    from keyart.results import Alpha, SimilarFilms
+    from keyart.results import Alpha, ContentShare, SimilarFilms
     from keyart.similarity.query import Image, Text
 
 
@@ -133,6 +133,13 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
     help="The visual share: 1 is looks alone, 0 ratings alone.",
 )
 @click.option(
+    "--content",
+    type=_AlphaType(),
+    default="auto",
+    show_default=True,
+    help="The share of genres, tags, years, titles and people: 0 is looks and ratings alone, 1 content alone.",
+)
+@click.option(
     "--unlike",
     multiple=True,
     metavar="FILM",
@@ -168,6 +175,7 @@ def command(
     texts: tuple[Text, ...],
     k: int,
     alpha: Alpha,
+    content: ContentShare,
     unlike: tuple[str, ...],
     unlike_images: tuple[Path, ...],
     unlike_texts: tuple[Text, ...],
@@ -187,7 +195,9 @@ def command(
     FILM is a title, with or without its year, or an id: "Heat (1995)", matrix, 6, tt0113277, tmdb:949. Words that
     together form one title are read as that title, else each of them as a film.
     """
-    _check_options(words, bool(images or texts), alpha, region, as_json=as_json, as_csv=as_csv, explain=explain)
+    _check_options(words, bool(images or texts), as_json=as_json, as_csv=as_csv, explain=explain)
+    if region and not (alpha in ("auto", 1.0) and content in ("auto", 0.0)):
+        raise ConfigError("a region is compared by looks alone, so --alpha and --content do not go with --region")
 
     if sheet:
         render.drawing.check_sheet_path(sheet, [*images, *unlike_images])
@@ -198,7 +208,8 @@ def command(
     engine = keyart.Engine.open(home, encoder)
     mix = keyart.Mix([*films, *like_these, *texts], [*unlike, *unlike_these, *unlike_texts])
     query = mix if mix.unlike or len(mix.like) > 1 else mix.like[0]
-    found = engine.similar(query, options=keyart.SimilarOptions(k, alpha, wanted, merge_duplicates, diverse, region))
+    options = keyart.SimilarOptions(k, alpha, wanted, merge_duplicates, diverse, region, content)
+    found = engine.similar(query, options=options)
     named = [note for film in (*films, *unlike) for note in title_notes(engine, film)]
     notes = (
         *named,
@@ -236,8 +247,6 @@ def _notes_on_sheet(result: SimilarFilms, sheet: Path | None) -> list[str]:
 def _check_options(
     words: tuple[str, ...],
     has_unrated: bool,
-    alpha: Alpha,
-    region: Region | None,
     *,
     as_json: bool,
     as_csv: bool,
@@ -245,8 +254,6 @@ def _check_options(
 ) -> None:
     if not any(words) and not has_unrated:
         raise ConfigError('name a film, as in `keyart similar "Heat (1995)"`, or --image FILE, or --text "red moon"')
-    if region and alpha not in ("auto", 1.0):
-        raise ConfigError("a region is compared by looks alone, so --alpha does not go with --region")
     check_one_format(as_json=as_json, as_csv=as_csv)
     if explain and as_csv:
         raise ConfigError("--explain prints sentences, which CSV has no column for; use --json")
@@ -337,17 +344,21 @@ def print_table(result: SimilarFilms) -> None:
             f"{hit.score:.3f}",
             _number(hit.visual),
             _number(hit.cf),
+            *([_number(hit.content)] if result.n_content else []),
             str(hit.n_ratings),
         )
         for hit in result
     ]
-    header = ("", "film", "movie_id", "score", "visual", "cf", "ratings")
-    if not result.query.like:
+    header = ("", "film", "movie_id", "score", "visual", "cf", *(["content"] if result.n_content else []), "ratings")
+    if result.query.like:
+        nearest = [result.nearest(hit) for hit in result]
+        rows = [(*row, film.label if film else "–") for row, film in zip(rows, nearest, strict=True)]
+        echo(table((*header, "nearest to"), rows, left=(1, len(header))))
+    elif result.n_content:
+        rows = [(*row, ", ".join(hit.in_common)) for row, hit in zip(rows, result, strict=True)]
+        echo(table((*header, "in common"), rows, left=(1, len(header))))
+    else:
         echo(table(header, rows, left=(1,)))
-        return
-    nearest = [result.nearest(hit) for hit in result]
-    wider = [(*row, film.label if film else "–") for row, film in zip(rows, nearest, strict=True)]
-    echo(table((*header, "nearest to"), wider, left=(1, 7)))
 
 
 def _print_reasons(result: SimilarFilms) -> None:
@@ -366,10 +377,9 @@ def _with_reasons(result: SimilarFilms) -> dict[str, Any]:
 
 
 def _print_csv(result: SimilarFilms) -> None:
-    from keyart.results import HIT_COLUMNS
+    from keyart.results import HIT_COLUMNS, hit_cells
 
-    hits = result.to_dict()["results"]
-    print_csv(HIT_COLUMNS, [{**hit, "same_artwork": " ".join(map(str, hit["same_artwork"]))} for hit in hits])
+    print_csv(HIT_COLUMNS, [hit_cells(hit) for hit in result.to_dict()["results"]])
 
 
 def _number(value: float | None) -> str:

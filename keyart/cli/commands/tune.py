@@ -31,14 +31,14 @@ from keyart.cli.output import echo, print_json, table
     type=click.Choice(["percentile", "z-score", "min-max", "reciprocal-rank"]),
     default="percentile",
     show_default=True,
-    help="How similarities of ratings are calibrated to those of looks.",
+    help="How similarities of ratings and content are calibrated to those of looks.",
 )
 @click.option(
     "--min-alpha",
     type=Share(),
     default=0.5,
     show_default=True,
-    help="The least visual share that may be chosen; 0 allows ratings alone.",
+    help="Ratings count at most 1 less this; 0 allows ratings alone.",
 )
 @click.option("--reset", is_flag=True, help="Return to the defaults instead.")
 @click.option(
@@ -64,7 +64,7 @@ def command(
     encoder: str | None,
     home: Path,
 ) -> None:
-    """Fit how much ratings count beside looks, and keep it: `keyart similar` uses it from then on.
+    """Fit how much ratings and content count beside looks, and keep it: `keyart similar` uses it from then on.
 
     Three tenths of each user's ratings are held out; a blend is good if it puts first what the same users liked there.
     """
@@ -89,19 +89,20 @@ def command(
         print_json(nulled(report.to_dict()))
         return
     blending = tuning.blending
-    echo(f"1 − alpha = {blending.cf_share:g} · n / (n + {blending.n_ratings_at_half:g}), ratings by {model}")
+    echo(f"ratings = {blending.cf_share:g} · n / (n + {blending.n_ratings_at_half:g}), by {model}")
+    echo(f"content = {blending.content_share:g} · (1 − ratings); looks are the rest")
     for note in report.notes:
         echo(HINTS.complete(note))
     rows = [
         (
             _bucket(one.least, one.most),
             str(one.n_films),
-            *(f"{value:.3f}" for value in (one.visual, one.cf, one.blended)),
+            *(f"{value:.3f}" for value in (one.visual, one.cf, one.content, one.blended)),
             estimate(one.gain, "+.3f"),
         )
         for one in tuning.buckets
     ]
-    echo(table(("ratings", "films", "looks", "ratings alone", "blended", "gain over ratings alone"), rows))
+    echo(table(("ratings", "films", "looks", "ratings alone", "content", "blended", "gain over ratings alone"), rows))
 
 
 def _bucket(least: int, most: int) -> str:

@@ -41,8 +41,8 @@ LOOKUPS = (
         "The Ninth Moon of Ilex (1979)",
         "the most rated film: by looks and by ratings, others are similar",
     ),
-    Lookup("Whisper Cellar (2017)", "nobody has rated it yet, so only its poster counts"),
-    Lookup("Velvet Stairwell (1950)", "it has no poster, so only its ratings count"),
+    Lookup("Whisper Cellar (2017)", "nobody has rated it yet, so its poster and its genres count"),
+    Lookup("Velvet Stairwell (1950)", "it has no poster, so its ratings and its genres count"),
 )
 
 

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from catalog.image_formats import NAMED
 from catalog.io.tables import write_csv
-from keyart.results import HIT_COLUMNS
+from keyart.results import HIT_COLUMNS, hit_cells
 from keyart.similarity.query import Image
 from keyart.web.body_limits import MAX_UPLOAD_BYTES, BoundedRoute, EmbeddingRoute, Uploads, upload_route
 from keyart.web.conditional import is_unchanged
@@ -337,8 +337,10 @@ def _add_removals(router: APIRouter, service: FilmService, pool: WorkerPool, *, 
 
 
 def _checked(query: AnyFilmQuery) -> AnyFilmQuery:
-    if query.alpha != "auto" and not 0 <= query.alpha <= 1:
-        raise HTTPException(422, f"alpha should be auto or a number from 0 to 1, received {query.alpha}")
+    for name in ("alpha", "content"):
+        share = getattr(query, name)
+        if share != "auto" and not 0 <= share <= 1:
+            raise HTTPException(422, f"{name} should be auto or a number from 0 to 1, received {share}")
     return query
 
 
@@ -360,9 +362,5 @@ def _sheet_file(sheet: Sheet) -> Response:
 
 def _as_csv(results: list[Hit]) -> str:
     text = io.StringIO()
-    write_csv(
-        text,
-        HIT_COLUMNS,
-        ({**hit.model_dump(), "same_artwork": " ".join(map(str, hit.same_artwork))} for hit in results),
-    )
+    write_csv(text, HIT_COLUMNS, (hit_cells(hit.model_dump()) for hit in results))
     return text.getvalue()

@@ -110,11 +110,23 @@ class Hit(BaseModel):
     year: int | None = Field(examples=[1994])
     imdb_id: str | None = Field(None, description="Zero-padded, without tt.", examples=["0110413"])
     tmdb_id: int | None = Field(None, examples=[101])
-    score: float = Field(description="alpha · visual + (1 - alpha) · cf.", examples=[0.512])
+    score: float = Field(
+        description="(1 - content_share) · (alpha · visual + (1 - alpha) · cf) + content_share · content.",
+        examples=[0.512],
+    )
     visual: float | None = Field(description="The cosine of the posters' features.", examples=[0.478])
     cf: float | None = Field(description="The similarity by ratings, on the same scale.", examples=[0.531])
-    alpha: float = Field(description="The visual share.", examples=[0.36])
+    content: float | None = Field(
+        None,
+        description="The agreement of genres, tags, years, titles and people, on the same scale.",
+        examples=[0.433],
+    )
+    alpha: float = Field(description="The visual share of what looks and ratings count.", examples=[0.36])
+    content_share: float = Field(0.0, description="The share of content.", examples=[0.42])
     n_ratings: int = Field(description="How many users rated the film.", examples=[133])
+    in_common: list[str] = Field(
+        [], description="What it has in common with the film.", examples=[["Crime", "Thriller", "1990s"]]
+    )
     same_artwork: list[int] = Field(description="Films with the same artwork, merged into this one.", examples=[[]])
     nearest_to: int | None = Field(None, description="Of several films asked about, the nearest one.", examples=[6])
     why: list[str] = Field(
@@ -138,13 +150,14 @@ class SimilarPage(BaseModel):
 
     query: QueryFacts
     alpha: float | Literal["auto"] = Field(examples=["auto"])
+    content: float | Literal["auto"] = Field(0.0, examples=["auto"])
     region: list[int] | None = Field(None, description="What was compared of the posters: x, y, width, height.")
     grid: list[int] | None = Field(None, description="The columns and rows of the grid that the region is of.")
     results: list[Hit]
     notes: list[str] = Field(description="What a reader should know.", examples=[[]])
-    sides: list[Literal["visual", "cf"]] = Field(
-        description="By what films could be compared with the query; where that is one alone, alpha has no effect.",
-        examples=[["visual", "cf"]],
+    sides: list[Literal["visual", "cf", "content"]] = Field(
+        description="By what films could be compared with the query; without visual or cf, alpha has no effect.",
+        examples=[["visual", "cf", "content"]],
     )
     more: bool = Field(description="Whether a larger offset gives more.")
 
@@ -198,14 +211,21 @@ class ImageQuery(BaseModel):
 
 
 class FilmQuery(ImageQuery):
-    """The same for a film, with the visual share."""
+    """The same for a film, with the shares of looks and of content."""
 
     alpha: float | Literal["auto"] = Field("auto", description="The visual share, 0 to 1, or auto.")
+    content: float | Literal["auto"] = Field(
+        "auto",
+        description="The share of genres, tags, years, titles and people, 0 to 1, or auto: by what else is known. "
+        "Beside an alpha that is not auto, auto is 0.",
+    )
 
     @model_validator(mode="after")
     def _check_region(self) -> Self:
         if self.region and self.alpha not in ("auto", 1.0):
             raise ValueError("a region is compared by looks alone: leave alpha out")
+        if self.region and self.content not in ("auto", 0.0):
+            raise ValueError("a region is compared by looks alone: leave content out")
         return self
 
 

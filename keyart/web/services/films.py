@@ -335,11 +335,13 @@ class FilmService:
 
     def _look_alikes(self, movie_id: int | str, query: FilmQuery, k: int) -> SimilarFilms:
         with self._engine_by(query.encoder).use() as engine:
-            return engine.similar(movie_id, options=replace(_options(query, k), alpha=query.alpha))
+            return engine.similar(
+                movie_id, options=replace(_options(query, k), alpha=query.alpha, content=query.content)
+            )
 
     def _look_alikes_of_mix(self, query: MixQuery, k: int) -> SimilarFilms:
         with self._engine_by(query.encoder).use() as engine:
-            options = replace(_options(query, k), alpha=query.alpha)
+            options = replace(_options(query, k), alpha=query.alpha, content=query.content)
             mix = _mix(query)
             alone = mix.texts and len(mix.like) == 1 and not mix.unlike
             return engine.similar(mix.texts[0] if alone else mix, options=options)
@@ -348,7 +350,8 @@ class FilmService:
         mix = _mix(query, image)
         asked = mix if len(mix.like) > 1 or mix.unlike else image
         with self._engine_by(query.encoder).use() as engine:
-            return engine.similar(asked, options=replace(_options(query, k), alpha=query.alpha))
+            options = replace(_options(query, k), alpha=query.alpha, content=query.content)
+            return engine.similar(asked, options=options)
 
     def _added(self, poster: bytes, facts: NewFilmRecord) -> AddReport:
         with self._engine.use() as engine:
@@ -432,7 +435,8 @@ def _described(
 
 
 def _sides(result: SimilarFilms) -> list[str]:
-    return [side for side, n_films in (("visual", result.n_visual), ("cf", result.n_cf)) if n_films]
+    counts = {"visual": result.n_visual, "cf": result.n_cf, "content": result.n_content}
+    return [side for side, n_films in counts.items() if n_films]
 
 
 def _sheet(result: SimilarFilms, query: ImageQuery) -> Sheet:

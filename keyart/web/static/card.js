@@ -28,6 +28,8 @@ export function card(hit, film, { address, pivot, why, add }) {
   const numbers = element("span", { className: "numbers" },
     element("span", { textContent: hit.score.toFixed(3) }), element("span", { textContent: ratings(hit.n_ratings) }));
   const made = element("li", {}, link, numbers, bar(hit.visual, "looks", "looks"), bar(hit.cf, "liked", "liked"));
+  if (hit.content_share) made.append(bar(hit.content, "content", "content"));
+  if (hit.in_common.length) made.append(element("small", { className: "common", textContent: hit.in_common.join(", ") }));
   if (hit.same_artwork.length) made.append(element("small", { textContent: `+${hit.same_artwork.length} with this artwork` }));
   if (hit.visual === null) return made;
   const other = hit.nearest_to ?? film;

@@ -15,7 +15,7 @@ import { report, say, tolerate, waiting } from "./status.js";
 import { suggestTitles, titles } from "./titles.js";
 import { whyDialog } from "./why.js";
 
-const ASKED = [...FILTERS, "alpha", "diverse"];
+const ASKED = [...FILTERS, "alpha", "content", "diverse"];
 const RENAMED = { min_support: "min_ratings", fold: "merge_duplicates" }; // in links of version 0.1
 const PAGE = 30;
 const MOST_AT_ONCE = 200;
@@ -42,7 +42,7 @@ function state() {
 function question(offset, k) {
   // What others added to a link is none of the question.
   const params = new URLSearchParams([...state()].filter(([name]) => ASKED.includes(name)));
-  if (picture || words()) params.delete("alpha");
+  if (picture || words()) for (const name of ["alpha", "content"]) params.delete(name);
   params.set("k", k);
   if (offset) params.set("offset", offset);
   if (words()) params.set("text", words());
@@ -113,7 +113,7 @@ async function drawFilm(replace) {
 
 function showChoice() {
   wanted.show();
-  looks.show(state());
+  for (const share of [looks, kind]) share.show(state());
   at("diverse").value = state().get("diverse") ?? 0;
   if (!picture) at("new").hidden = true;
 }
@@ -247,7 +247,7 @@ function showHits(answer) {
   const isWithin = at("hits").contains(document.activeElement);
   at("hits").replaceChildren();
   append(answer);
-  looks.answered(answer, picture !== null || words() !== null);
+  for (const share of [looks, kind]) share.answered(answer, picture !== null || words() !== null);
   if (isWithin) at("name").focus({ preventScroll: true });
 }
 
@@ -290,7 +290,16 @@ const others = mix(state, go);
 const wanted = filters(state, go);
 const looks = shareSlider(go, {
   slider: "alpha", automatic: "auto", output: "share", word: "looks", shareOf: (hit) => hit.alpha,
-  fixedBy: (sides) => (!sides.includes("cf") ? "by looks alone" : !sides.includes("visual") ? "by ratings alone" : ""),
+  fixedBy: (sides) => {
+    if (!sides.includes("cf") && !sides.includes("visual")) return "by content alone";
+    if (!sides.includes("cf")) return sides.includes("content") ? "by looks, not by ratings" : "by looks alone";
+    if (!sides.includes("visual")) return sides.includes("content") ? "by ratings, not by looks" : "by ratings alone";
+    return "";
+  },
+});
+const kind = shareSlider(go, {
+  slider: "content", automatic: "auto-content", output: "content-share", word: "content", shareOf: (hit) => hit.content_share,
+  fixedBy: () => "",
 });
 const why = whyDialog();
 const showExports = exportsOf((name) => addressOf(name, 0, Math.min(shown, MOST_EXPORTED)), () => picture);

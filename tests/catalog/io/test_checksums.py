@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from catalog.errors import DamageError
+from catalog.errors import DamageError, StoreError
 from catalog.film import Film
 from catalog.films import Catalog
 from catalog.io.checksums import (
@@ -190,3 +190,15 @@ def test_a_catalog_that_has_gone_is_damage(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(DamageError, match=r"catalog\.sqlite is missing; put it back, or run `keyart load DIR` again"):
         Catalog.open(path)
+
+
+def test_a_first_catalog_that_could_not_be_written_leaves_no_trace(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    # Nothing can be renamed to the name of a folder.
+    path.mkdir()
+    with pytest.raises(StoreError):
+        Catalog.create(path, [Film(1, "Heat")], {})
+    assert list(tmp_path.iterdir()) == [path]
+    path.rmdir()
+    Catalog.create(path, [Film(1, "Heat")], {})
+    assert has_recorded_checksum(path)

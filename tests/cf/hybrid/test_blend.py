@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from catalog.scored_ids import ScoredIds
-from cf.hybrid.blend import Blend, Blending, blend, candidate_ids, n_ratings_of_pairs, visual_share
+from cf.hybrid.blend import Blend, Blending, Content, blend, candidate_ids, n_ratings_of_pairs, visual_share
 from cf.hybrid.calibration import Calibration
 
 SHARES = st.floats(0, 1)
@@ -295,3 +295,70 @@ def test_the_inputs_are_not_changed() -> None:
 
 def test_candidates_are_the_films_of_both_sides_ascending() -> None:
     assert candidate_ids(_measure({5: 0.1, 2: 0.3}), _measure({9: 0.1, 2: 0.2})).tolist() == [2, 5, 9]
+
+
+# Content
+
+
+@given(similarities(1), similarities(), similarities(1), SHARES, SHARES)
+def test_content_is_blended_with_looks_and_ratings(
+    visual: ScoredIds, cf: ScoredIds, content: ScoredIds, alpha: float, share: float
+) -> None:
+    candidates = candidate_ids(visual, cf, content)
+    found = blend(visual, cf, alpha, candidates, content=Content(content, share))
+    every = ~np.isnan(found.visual) & ~np.isnan(found.cf) & ~np.isnan(found.content)
+    rest = alpha * found.visual + (1 - alpha) * found.cf
+    expected = (1 - share) * rest + share * found.content
+    np.testing.assert_allclose(found.scores[every], expected[every], atol=1e-12)
+    assert (np.diff(found.scores) <= 0).all()
+
+
+@given(similarities(), similarities(), similarities(), SHARES)
+def test_a_content_share_of_0_changes_nothing(
+    visual: ScoredIds, cf: ScoredIds, content: ScoredIds, alpha: float
+) -> None:
+    candidates = candidate_ids(visual, cf)
+    without = blend(visual, cf, alpha, candidates)
+    known = content.take(np.isin(content.ids, candidates))
+    found = blend(visual, cf, alpha, candidates, content=Content(known, 0.0, visual.scores[:0]))
+    assert found.movie_ids.tolist() == without.movie_ids.tolist()
+    assert found.scores.tolist() == without.scores.tolist()
+
+
+@given(similarities(1), similarities(1))
+def test_content_alone_ranks_by_content(visual: ScoredIds, content: ScoredIds) -> None:
+    candidates = candidate_ids(visual, content)
+    found = blend(visual, ScoredIds.empty(), 1.0, candidates, content=Content(content, 1.0))
+    assert found.movie_ids.tolist() == _nearest_first(content)
+
+
+def test_without_looks_the_scale_is_that_of_a_typical_film_or_of_content() -> None:
+    content, scale = _measure({1: 0.9, 2: 0.5, 3: 0.1}), np.array([0.3, 0.2, 0.1])
+    empty, candidates = ScoredIds.empty(), np.array([1, 2, 3])
+    given_scale = blend(empty, empty, 1.0, candidates, content=Content(content, 1.0, scale))
+    np.testing.assert_allclose(given_scale.scores, [0.3, 0.2, 0.1])
+    np.testing.assert_allclose(
+        blend(empty, empty, 1.0, candidates, content=Content(content, 1.0)).scores, [0.9, 0.5, 0.1]
+    )
+
+
+def test_content_counts_more_where_less_is_known() -> None:
+    blending = Blending(0.5, 10, content_share=0.4)
+
+    def weights(n_ratings: int, **known: bool) -> list[float]:
+        alpha, content = (float(share) for share in blending.shares(n_ratings, **known))
+        return [alpha * (1 - content), (1 - alpha) * (1 - content), content]
+
+    assert weights(0) == pytest.approx([0.6, 0, 0.4])
+    assert weights(10) == pytest.approx([0.45, 0.25, 0.3])
+    assert weights(10, has_cf=False) == pytest.approx([0.6, 0, 0.4])
+    assert weights(10, has_visual=False) == pytest.approx([0, 0.25 / 0.55, 0.3 / 0.55])
+    assert weights(0, has_visual=False) == pytest.approx([0, 0, 1])
+    assert weights(10, has_visual=False, has_cf=False) == pytest.approx([0, 0, 1])
+
+
+@given(st.integers(0, 10**7), SHARES, st.floats(0.1, 1000))
+def test_without_a_share_of_content_alpha_is_as_it_was(n_ratings: int, cf_share: float, at_half: float) -> None:
+    alphas, content = Blending(cf_share, at_half, content_share=0.0).shares(n_ratings)
+    assert float(content) == 0
+    assert float(alphas) == pytest.approx(float(visual_share(n_ratings, cf_share, at_half)))

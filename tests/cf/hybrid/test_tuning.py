@@ -79,3 +79,16 @@ def test_every_calibration_can_be_tuned(calibration: Calibration) -> None:
 def test_without_queries_tuning_is_refused() -> None:
     with pytest.raises(ValueError, match="one query or more"):
         tune([])
+
+
+def test_content_counts_where_it_predicts() -> None:
+    content = measure([*[0.1] * 5, *np.linspace(1, 0.9, 5), *[0.1] * 5])
+    by_content = measure([3, 2, 1, 1, 1], 6)
+    tuned = tune([replace(query(0, by_content), content=content)] * 3)
+    assert tuned.blending.content_share >= 0.5
+    assert tuned.buckets[0].content == tuned.buckets[0].blended == 1
+
+
+def test_content_that_predicts_nothing_does_not_count() -> None:
+    tuned = tune([replace(query(50, VISUAL_GAINS), content=measure([0.5] * 15))])
+    assert tuned.blending.content_share == 0

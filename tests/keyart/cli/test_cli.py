@@ -40,7 +40,7 @@ def test_json_is_one_object(run: Run, home: Path) -> None:
     outcome = run("similar", "Café Zürich", "-k", "2", "--json", "--home", home)
     result = json.loads(outcome.out)
     assert outcome.out.count("\n") == 1
-    assert list(result) == ["query", "alpha", "region", "grid", "results", "notes"]
+    assert list(result) == ["query", "alpha", "content", "region", "grid", "results", "notes"]
     ids = {"imdb_id": "0000016", "tmdb_id": 106}
     assert result["query"] == {"movie_id": 6, "title": "Café Zürich", "year": 1995, **ids}
     assert result["alpha"] == "auto"
@@ -56,8 +56,8 @@ def test_json_has_the_requested_alpha(run: Run, home: Path) -> None:
 
 def test_csv_can_be_read_back(run: Run, home: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(run("similar", "1", "--csv", "--home", home).out)))
-    assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
-    assert {row["movie_id"] for row in rows} == {"2", "3", "5", "6"}
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4", "5"]
+    assert {row["movie_id"] for row in rows} == {"2", "3", "4", "5", "6"}
 
 
 def test_a_sheet_is_an_image_of_its_type(run: Run, home: Path, tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_load_repairs_a_workspace_without_its_record(run: Run, home: Path, movie
     ("words", "message"),
     [
         (["similar", "1", "--home", ""], "--home is blank"),
-        (["similar", "1", "--alpha", "0.5", "--region", "0,0,1,1"], "--alpha does not go with --region"),
+        (["similar", "1", "--alpha", "0.5", "--region", "0,0,1,1"], "--alpha and --content do not go with --region"),
         (["import", "--csv", "x.csv", "--by", "imdb"], "--by is for a folder"),
         (["similar", "1", "--sheet", "."], "expected a name ending in"),
     ],

@@ -313,7 +313,7 @@ def test_catalog_without_ratings_is_compared_by_looks(
     extract(workspace, ExtractOptions(str(backbone_path)))
     assert build(workspace).n_similar == 0
     assert len(open_ratings(workspace)) == 0
-    assert Engine.open(tmp_path / "new").similar(1).hits[0].movie_id == 3
+    assert Engine.open(tmp_path / "new").similar(1, content=0).hits[0].movie_id == 3
 
 
 def test_next_build_removes_films_whose_poster_is_gone(home: Path) -> None:

@@ -191,7 +191,7 @@ def test_the_command_takes_an_image_and_a_sheet(run: Run, home: Path, poster_fol
         (("--region", "0,0,7"), "'--region': expected x,y,width,height in cells of the grid, as in 0,0,7,3"),
         (("--region", "0,0,0,3"), "at least 1 wide and high"),
         (("--region", "0,0,8,3"), "beyond the grid of 7 columns and 7 rows"),
-        (("--region", "0,0,7,3", "--alpha", "0.5"), "--alpha does not go with --region"),
+        (("--region", "0,0,7,3", "--alpha", "0.5"), "--alpha and --content do not go with --region"),
     ],
 )
 def test_the_command_refuses_clearly(run: Run, home: Path, words: tuple[str, ...], message: str) -> None:

@@ -211,6 +211,20 @@ def test_an_id_of_no_film_is_no_other_film(address: str, name: str, status: int)
     assert requests.get(f"{address}/api/similar", {"like": name}, timeout=60).status_code == status
 
 
+def test_content_is_weighed_as_asked(address: str) -> None:
+    by_default = requests.get(f"{address}/api/films/1/similar", timeout=60).json()
+    assert (by_default["content"], by_default["sides"]) == ("auto", ["visual", "cf", "content"])
+    assert by_default["results"][0]["in_common"]
+    alone = requests.get(f"{address}/api/films/1/similar", {"content": 1}, timeout=60).json()
+    assert {hit["content_share"] for hit in alone["results"]} == {1}
+    without = requests.get(f"{address}/api/films/1/similar", {"content": 0}, timeout=60).json()
+    assert {hit["content"] for hit in without["results"]} == {None}
+    assert without["sides"] == ["visual", "cf"]
+    assert requests.get(f"{address}/api/films/1/similar", {"content": 2}, timeout=60).status_code == 422
+    region = {"content": 0.5, "region": "0,0,7,3"}
+    assert requests.get(f"{address}/api/films/1/similar", region, timeout=60).status_code == 422
+
+
 def test_csv_holds_the_same_films(address: str) -> None:
     rows = csv.DictReader(io.StringIO(requests.get(f"{address}/api/films/1/similar.csv", timeout=60).text))
     found = requests.get(f"{address}/api/films/1/similar", timeout=60).json()

@@ -163,7 +163,8 @@ def test_a_form_is_answered_as_the_raw_image_is(address: str) -> None:
     assert raw.status_code == 200
     assert form.json() == raw.json()
     wrong = requests.post(url, {"titel": "X"}, files={"image": ("2.jpg", picture)}, timeout=60)
-    assert (wrong.status_code, wrong.json()["detail"]) == (422, "titel: Extra inputs are not permitted")
+    assert wrong.status_code == 422
+    assert wrong.json()["detail"].startswith("titel: this address has no such parameter; it takes alpha, ")
     large = requests.post(url, files={"image": ("2.jpg", bytes(MAX_UPLOAD_BYTES + 1))}, timeout=60)
     assert (large.status_code, large.json()["detail"]) == (413, "expected an image of at most 10 MiB")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.keyart.web.conftest import serving
+from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, expect, serious_barriers, serving
 
 pytestmark = pytest.mark.heavy
 
@@ -115,6 +115,22 @@ def test_every_operation_has_a_tag_and_a_name_of_its_own(described: dict[str, di
     names = Counter(str(operation["operationId"]) for operation in operations)
     assert [name for name, n in names.items() if n > 1] == []
     assert all(name.isidentifier() for name in names)
+
+
+@NEEDS_CHROMIUM
+@NEEDS_AXE
+def test_the_description_is_a_page_too(people_page: Page, described: dict[str, dict[str, dict[str, object]]]) -> None:
+    page = people_page
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("/docs")
+    for path, methods in described.items():
+        for method in methods:
+            expect(page, f"summary code:text-is('{method.upper()} {path}')").to_be_visible()
+    page.locator("summary", has_text="GET /api/films/{movie_id}/similar Films").click()
+    row = page.locator("details[open] tr", has=page.locator("code:text-is('min_ratings')"))
+    assert "Only films with at least so many ratings" in row.text_content()
+    assert serious_barriers(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_the_token_is_described_where_there_is_one(home: Path, people_address: str) -> None:

@@ -50,7 +50,9 @@ def test_the_slider_shows_the_share_of_looks(page: Page, people_address: str) ->
     expect(page, "#share").to_have_text(f"looks {low} to {high} %")
 
 
-@pytest.mark.parametrize(("film", "words"), [(NO_POSTER, "by ratings alone"), (NO_RATINGS, "by looks alone")])
+@pytest.mark.parametrize(
+    ("film", "words"), [(NO_POSTER, "by ratings, not by looks"), (NO_RATINGS, "by looks, not by ratings")]
+)
 def test_a_film_that_is_compared_by_one_side_has_no_slider(small_page: Page, film: int, words: str) -> None:
     small_page.goto("/?film=1")
     expect_hits(small_page)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 
 import pytest
@@ -115,5 +117,32 @@ def test_timed_out_items_are_not_processed() -> None:
             await asyncio.sleep(0)
         assert seen == ["in work"]
         workers.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no priorities of their own")
+def test_threads_that_yield_let_others_go_first() -> None:
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def of_its_thread() -> int:
+        found: list[int] = []
+        thread = threading.Thread(target=lambda: found.append(niceness()))
+        thread.start()
+        thread.join()
+        return found[0]
+
+    async def scenario() -> None:
+        quick, slow = WorkerPool(1, 4, 30), WorkerPool(1, 4, 30, yields=True)
+        batches = MicroBatcher(lambda items: [niceness() for _ in items], 1, 1, 30)
+        first = niceness()
+        assert await quick.run(niceness) == first
+        assert await slow.run(niceness) > first
+        assert await slow.run(of_its_thread) > first
+        assert await batches.run(0) > first
+        assert niceness() == first
+        for one in (quick, slow, batches):
+            one.close()
 
     asyncio.run(scenario())

@@ -1,0 +1,64 @@
+"""Read directors, cast and keywords of films from a CSV file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from catalog.errors import DataError
+from catalog.film_ids import FilmId, id_in
+from catalog.io.tables import Row, read_rows
+from catalog.text import clean
+
+_COLUMNS = {
+    "director": "director",
+    "directors": "director",
+    "cast": "cast",
+    "actors": "cast",
+    "keywords": "keyword",
+    "keyword": "keyword",
+    "plot": "keyword",
+}
+"""What the columns may be called, and the kinds of `catalog.film.TERM_KINDS` that they hold."""
+
+
+@dataclass(frozen=True)
+class ContentRow:
+    """What a row of the file says of a film: terms by kind."""
+
+    line: int
+    film_id: FilmId
+    terms: Mapping[str, tuple[str, ...]]
+
+
+def read_content(path: Path) -> list[ContentRow]:
+    """Read a CSV file with movie_id, imdb_id or tmdb_id, and any of director, cast and keywords, separated by |.
+
+    DataError names the line and column that is wrong.
+    """
+    optional = ("movie_id", "imdb_id", "tmdb_id", *_COLUMNS)
+    found = [ContentRow(row.line, id_in(row), _terms(row)) for row in read_rows(path, (), optional)]
+    if not found:
+        raise DataError(f"{path} lists no film; expected at least one row below the header")
+    return found
+
+
+def split_terms(text: str) -> tuple[str, ...]:
+    """Split what is separated by |, without blanks and duplicates, ignoring case."""
+    terms: dict[str, str] = {}
+    for term in (" ".join(part.split()) for part in clean(text).split("|")):
+        if term:
+            terms.setdefault(term.casefold(), term)
+    return tuple(terms.values())
+
+
+def _terms(row: Row) -> dict[str, tuple[str, ...]]:
+    columns = [name for name in row.values if name in _COLUMNS]
+    if not columns:
+        raise DataError(f"{row.path}, line 1: expected a column director, cast or keywords, received none of them")
+    terms: dict[str, tuple[str, ...]] = {}
+    for name in columns:
+        kind = _COLUMNS[name]
+        terms[kind] = (*terms.get(kind, ()), *split_terms(row[name]))
+    return terms
