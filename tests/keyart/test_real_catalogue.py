@@ -53,7 +53,7 @@ def test_finds_similar_films_by_title(real_home: Path, run: Run) -> None:
 
 def test_a_film_without_a_poster_is_compared_by_its_ratings(real_home: Path, run: Run) -> None:
     outcome = run("similar", "Matrix, The (1999)", "--home", real_home)
-    assert "The Matrix (1999) has no poster: compared by ratings alone" in outcome.err
+    assert "The Matrix (1999) has no poster: compared by ratings and content" in outcome.err
     assert "Fight Club (1999)" in outcome.out or "Star Wars" in outcome.out
 
 
