@@ -135,7 +135,7 @@ def load(
     if not any(film.tmdb_id or film.imdb_id for film in files.films):
         notes.append("no film has a TMDB or IMDb id: posters cannot be fetched; `keyart import FOLDER --by movie`")
     if not len(given):
-        notes.append(f"no ratings in {ratings or source}: films will be compared by their posters alone")
+        notes.append(f"no ratings in {ratings or source}: films will be compared by posters and content")
     n_users = len(set(kept.user_ids.tolist()))
     return LoadReport(len(files.films), len(kept), n_users, len(files.tags), tuple(notes))
 

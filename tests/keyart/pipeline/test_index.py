@@ -307,7 +307,7 @@ def test_catalog_without_ratings_is_compared_by_looks(
     folder = Path(shutil.copytree(movielens, tmp_path / "movielens"))
     (folder / "ratings.csv").unlink()
     report = load(tmp_path / "new", folder)
-    assert any("by their posters alone" in note for note in report.notes)
+    assert any("by posters and content" in note for note in report.notes)
     workspace = Workspace.open(tmp_path / "new")
     import_posters(workspace, poster_folder, "movie")
     extract(workspace, ExtractOptions(str(backbone_path)))

@@ -144,7 +144,7 @@ def test_a_table_of_films_with_posters_needs_no_movielens(tmp_path: Path, run: R
     home = tmp_path / "home"
     outcome = run("load", tmp_path / "films.csv", "--home", home)
     assert "2 films and 0 ratings by 0 users loaded" in outcome.out
-    assert "films will be compared by their posters alone" in outcome.err
+    assert "films will be compared by posters and content" in outcome.err
     assert run("import", "--csv", tmp_path / "films.csv", "--home", home).code == 0
     assert read_status(Workspace.open(home)).n_posters == 2
 
