@@ -138,10 +138,10 @@ class _Block:
 def _fitted(widths: Sequence[int], least: Sequence[int], left: Sequence[int], most: int) -> list[_Block]:
     """Shorten the widest texts; where that does not suffice, repeat the first columns above each other."""
     shrunk, excess = list(widths), _total(widths) - most
-    for column in sorted(left, key=lambda column: -widths[column]):
-        cut = min(excess, max(0, widths[column] - max(_MIN_TEXT, least[column])))
-        shrunk[column] -= cut
-        excess -= cut
+    # Always the widest, so that none is cut to a few letters beside another that is whole.
+    while excess > 0 and (wide := [one for one in left if shrunk[one] > max(_MIN_TEXT, least[one])]):
+        shrunk[max(wide, key=lambda one: shrunk[one])] -= 1
+        excess -= 1
     if excess <= 0:
         return [_Block(range(len(widths)), shrunk)]
     # Up to the first text, which names the row.

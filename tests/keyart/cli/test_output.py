@@ -106,7 +106,7 @@ def test_a_table_fits_the_terminal(
 
 
 def test_a_shortened_title_keeps_its_year(titled: Path, on_terminal: _TERMINAL) -> None:
-    lines = on_terminal(70, "similar", "1", "--home", titled)
+    lines = on_terminal(100, "similar", "1", "--home", titled)
     assert any(re.search(r"The Assassin\w*… \(1991\)  ", line) for line in lines)
     assert any(re.search(r"千と千\w*… \(1992\)  ", line) for line in lines)
 
