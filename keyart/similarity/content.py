@@ -76,6 +76,17 @@ class _Kind:
         typical = float((total @ total - own) / n_pairs) if n_pairs else 0.0
         return cls(name, tuple(columns), rows, np.array(lengths) > 0, typical)
 
+    def shared_terms(self, row: int, other: int) -> list[str]:
+        """Return the terms that two films have, those that count most first."""
+        # Without sparse products, which take a hundred times as long for two short rows.
+        weights, others = self._weights_of(row), self._weights_of(other)
+        shared = sorted(weights.keys() & others.keys(), key=lambda place: (-weights[place] * others[place], place))
+        return [self.terms[place] for place in shared]
+
+    def _weights_of(self, row: int) -> dict[int, float]:
+        of_row = slice(self.rows.indptr[row], self.rows.indptr[row + 1])
+        return dict(zip(self.rows.indices[of_row].tolist(), self.rows.data[of_row].tolist(), strict=True))
+
 
 class ContentSimilarity:
     """Compares the films of a catalog by their content. Safe to use from several threads."""
@@ -149,9 +160,7 @@ class ContentSimilarity:
     def _common_facts(self, row: int, other: int) -> Iterator[str]:
         by_name = {kind.name: kind for kind in self._kinds}
         for kind in (by_name[name] for name in _ORDER if name in by_name):
-            shared = kind.rows[[row]].multiply(kind.rows[[other]]).tocoo()
-            best = sorted(zip(shared.data.tolist(), shared.coords[1].tolist(), strict=True), key=lambda one: -one[0])
-            terms = [kind.terms[place] for _, place in best]
+            terms = kind.shared_terms(row, other)
             if kind.name == "title":
                 # The name of a series, and not each of its words.
                 terms = [
