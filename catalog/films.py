@@ -70,7 +70,7 @@ class Catalog:
 
     @classmethod
     def set_terms(cls, path: Path, movie_ids: Iterable[int], terms: Iterable[FilmTerm]) -> None:
-        """Give films other terms in place of their own; all of them are in the catalog."""
+        """Replace the terms of films, all of which are in the catalog."""
         write_terms(path, movie_ids, terms)
 
     @classmethod

@@ -154,7 +154,7 @@ def revision_of(path: Path) -> str:
 
 
 def identify(path: Path) -> None:
-    """Give a new SQLite file, which nobody has open, an id by its content.
+    """Write an id into a new SQLite file, which nobody has open, by its content.
 
     The counter of a new file begins anew, so that by it alone another one in its place would pass for damage.
     """

@@ -190,7 +190,7 @@ def _notes(report: ColdStartReport) -> Iterable[str]:
 
 
 def power_notes(report: ColdStartReport) -> Iterable[str]:
-    """Say what intervals cover, and the smallest gains that the evaluation could have found."""
+    """Yield what intervals cover, and the smallest gains that the evaluation could have found."""
     yield f"Intervals cover users{' and draws' if len(report.draws) > 1 else ' only'}."
     baseline = cf.coldstart.evaluation.BASELINE
     smallest = [
