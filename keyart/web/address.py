@@ -37,7 +37,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(_bare(host), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, *_, address = found[0]
-        # Where TCP is named, asyncio sends the parts of an answer at once; else a body waits 40 ms for its headers' receipt.
+        # Where TCP is named, asyncio sends at once; else the body of an answer waits 40 ms for its headers' receipt.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except OSError as error:
         raise ConfigError(f"--host {host} is no address of this machine: {error.strerror}") from error
