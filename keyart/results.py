@@ -19,7 +19,7 @@ Alpha = float | Literal["auto"]
 """The visual share of a score, or "auto": by the number of ratings."""
 
 ContentShare = float | Literal["auto"]
-"""The share of content in a score, or "auto": by what else is known of a film."""
+"""The share of content in a score, or "auto": more of it where ratings are few."""
 
 HIT_COLUMNS = (
     *("rank", "movie_id", "title", "year", "imdb_id", "tmdb_id"),

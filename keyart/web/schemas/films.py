@@ -216,8 +216,8 @@ class FilmQuery(ImageQuery):
     alpha: float | Literal["auto"] = Field("auto", description="The visual share, 0 to 1, or auto.")
     content: float | Literal["auto"] = Field(
         "auto",
-        description="The share of genres, tags, years, titles and people, 0 to 1, or auto: by what else is known. "
-        "Beside an alpha that is not auto, auto is 0.",
+        description="The share of genres, tags, years, titles and people, 0 to 1, or auto: more of it where ratings "
+        "are few. Beside an alpha that is not auto, auto is 0.",
     )
 
     @model_validator(mode="after")
