@@ -28,6 +28,10 @@ def draw_poster(path: Path, seed: int, size: tuple[int, int] = (60, 90), mode: s
     return path
 
 
+def draw_white(path: Path) -> None:
+    Image.new("RGB", (60, 90), "white").save(path)
+
+
 def picture_of(path: Path, movie_id: int) -> Picture:
     return Picture(movie_id, path, hashlib.sha256(path.read_bytes()).hexdigest())
 

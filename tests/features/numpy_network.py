@@ -6,6 +6,10 @@ Its file holds an array of three weights, one for each color. Workers of Spark i
 from __future__ import annotations
 
 import hashlib
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
@@ -48,3 +52,27 @@ class NumpyRecipe(Recipe):
     def load(self) -> Encoder:
         with mock.patch("features.spark.tasks.load_encoder", load_encoder):
             return super().load()
+
+
+@dataclass(frozen=True)
+class HeldRecipe(NumpyRecipe):
+    """A recipe whose network, at a white image, writes its process id to `hold` and waits until that file is gone.
+
+    The test makes and removes the file; without it nothing waits.
+    """
+
+    hold: Path
+
+    def load(self) -> Encoder:
+        encoder = super().load()
+        infer = encoder.backbone.infer
+
+        def held(batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+            if (batch == 255).reshape(len(batch), -1).all(axis=1).any():
+                with suppress(FileNotFoundError), self.hold.open("r+") as file:
+                    file.write(str(os.getpid()))
+                while self.hold.exists():
+                    time.sleep(0.02)
+            return infer(batch)
+
+        return replace(encoder, backbone=replace(encoder.backbone, infer=held))

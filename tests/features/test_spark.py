@@ -6,8 +6,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from shutil import copytree, which
 from typing import TYPE_CHECKING, Any
@@ -31,9 +32,9 @@ from features.store import FeatureStore
 from keyart.cli import main
 from keyart.pipeline.features import extract_images
 from tests.features import conftest
-from tests.features.conftest import draw_poster, small_model
+from tests.features.conftest import draw_poster, draw_white, small_model
 from tests.features.encoders.onnx_files import save_as_onnx
-from tests.features.numpy_network import NumpyRecipe, load_encoder, save_network
+from tests.features.numpy_network import HeldRecipe, NumpyRecipe, load_encoder, save_network
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -236,24 +237,24 @@ def test_another_run_computes_only_new_and_changed_pictures(
 
 @pytest.mark.release
 @needs_java
-def test_survives_a_killed_worker(spark: SparkSession, folder: Path, network: Path, tmp_path: Path) -> None:
+def test_survives_a_killed_worker(
+    spark: SparkSession, folder: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "features"
     pictures = [Picture(movie_id, folder / f"{1 + movie_id % 20}.png") for movie_id in range(1, 240)]
-    _extract(frame_of(spark, pictures[:1]), out, network)
-    # Two tasks of 120 pictures; the last one of the second stands in a pipe, at whose end a worker will wait.
-    content, pipe = (folder / "21.png").read_bytes(), tmp_path / "pipe.png"
-    os.mkfifo(pipe)
-    df = frame_of(spark, [*pictures, Picture(240, pipe)], 120)
+    # Two tasks of 120 pictures; the worker of the second waits at its last one.
+    draw_white(tmp_path / "white.png")
+    df = frame_of(spark, [*pictures, Picture(240, tmp_path / "white.png")], 120)
     results: list[tuple[int, int, int]] = []
-    run = threading.Thread(target=lambda: results.append(_extract(df, out, network, shard_rows=32)), daemon=True)
-    run.start()
-    # Opening it takes until a worker reads.
-    with pipe.open("wb"):
+    with _held(tmp_path / "hold", monkeypatch) as hold:
+        _extract(frame_of(spark, pictures[:1]), out, network)
+        run = threading.Thread(target=lambda: results.append(_extract(df, out, network, shard_rows=32)), daemon=True)
+        run.start()
         # The one shard of the run before, and one of this task: numbers go round by task.
         assert _comes_true((out / "features-00002.json").exists)
-        (reader,) = _readers(pipe)
-        os.kill(reader, signal.SIGKILL)
-    _feed(pipe, content, run)
+        assert _comes_true(lambda: hold.read_text() != "")
+        os.kill(int(hold.read_text()), signal.SIGKILL)
+    run.join(_PATIENCE_S)
     assert results == [(239, 1, 0)]
     assert len(_content(out)[0]) == 240
 
@@ -263,26 +264,15 @@ def _comes_true(condition: Callable[[], bool]) -> bool:
     return any(condition() or wait.wait(0.02) for _ in range(50 * _PATIENCE_S))
 
 
-def _feed(pipe: Path, content: bytes, run: threading.Thread) -> None:
-    """Write to whoever reads until all is done: the first to do so may be what is left of the killed worker."""
-    for _ in range(2 * _PATIENCE_S):
-        # Without a reader it cannot be opened.
-        with suppress(OSError):
-            writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-            with os.fdopen(writer, "wb") as stream:
-                stream.write(content)
-        run.join(0.5)
-        if not run.is_alive():
-            return
-
-
-def _readers(pipe: Path) -> set[int]:
-    found = set()
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        with suppress(OSError):
-            if link.readlink() == pipe and int(link.parts[2]) != os.getpid():
-                found.add(int(link.parts[2]))
-    return found
+@contextmanager
+def _held(hold: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Let the worker that comes to a white image wait until this ends."""
+    hold.touch()
+    monkeypatch.setattr("features.spark.driver.Recipe", partial(HeldRecipe, hold=hold))
+    try:
+        yield hold
+    finally:
+        hold.unlink()
 
 
 @needs_java
@@ -370,10 +360,8 @@ def test_reports_the_number_of_finished_tasks(
     options = ExtractOptions(network)
     encoder = load_encoder(options, tmp_path)
     job = Job(options, encoder, tmp_path, open_store(tmp_path / "features", encoder, options))
-    # At the pipe's end a task will wait, until the others have been seen to be done.
-    content, pipe = (folder / "21.png").read_bytes(), tmp_path / "pipe.png"
-    os.mkfifo(pipe)
-    df = frame_of(spark, [*_pictures(folder)[:20], Picture(21, pipe)], _SHARD_ROWS)
+    draw_white(tmp_path / "white.png")
+    df = frame_of(spark, [*_pictures(folder)[:20], Picture(21, tmp_path / "white.png")], _SHARD_ROWS)
     shown: list[tuple[int, int]] = []
     groups: list[str | None] = []
 
@@ -383,9 +371,11 @@ def test_reports_the_number_of_finished_tasks(
         groups.append(spark.sparkContext.getLocalProperty("spark.jobGroup.id"))
 
     thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    assert _comes_true(lambda: (5, 6) in shown)
-    _feed(pipe, content, thread)
+    with _held(tmp_path / "hold", monkeypatch):
+        thread.start()
+        # The task of the white image waits until the others have been seen to be done.
+        assert _comes_true(lambda: (5, 6) in shown)
+    thread.join(_PATIENCE_S)
     assert (shown[0], shown[-1]) == ((0, 6), (6, 6))
     assert shown == sorted(shown)
     assert groups == ["mine"]
