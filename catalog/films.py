@@ -181,6 +181,13 @@ class Catalog:
             return []
         return [FilmTag(*row) for row in self._rows("SELECT movie_id, tag, n_users FROM tags ORDER BY 1, 2")]
 
+    def tags_of(self, movie_id: int, k: int) -> list[str]:
+        """Return the tags of a film that most users gave; ties in alphabetical order."""
+        if not self._has("tags"):
+            return []
+        statement = "SELECT tag FROM tags WHERE movie_id = ? ORDER BY n_users DESC, tag LIMIT ?"
+        return [tag for (tag,) in self._rows(statement, (movie_id, k))]
+
     def terms(self) -> list[FilmTerm]:
         """Return directors, cast and keywords of all films, by movie_id, kind and term; empty if none were loaded."""
         if not self._has("terms"):

@@ -26,11 +26,13 @@ from keyart.web.middleware import add_middleware
 from keyart.web.parameters import refuse_unknown_parameters
 from keyart.web.public_address import PublicAddress
 from keyart.web.routes.atlas import atlas_routes
+from keyart.web.routes.film_panel import film_panel_routes
 from keyart.web.routes.films import Pools, film_routes
 from keyart.web.routes.first_page import add_first_page
 from keyart.web.routes.users import user_routes
 from keyart.web.schemas.films import ServerState
 from keyart.web.services.atlas import AtlasService
+from keyart.web.services.details import DetailService
 from keyart.web.services.films import FilmService
 from keyart.web.services.users import UserService
 from keyart.web.workers import MicroBatcher, WorkerPool, yield_processor
@@ -61,6 +63,7 @@ def make_app(
     on_reload = _counted_reloads(registry)
     films = FilmService.open(home, on_reload, encoder)
     view = open_views(home, encoder)[0]
+    details = DetailService(view, films, on_reload)
     atlas, users = AtlasService(view, on_reload, public.root_path), UserService(view, films.has_poster, on_reload)
     # Look-ups and thumbnails, which take milliseconds, go before what takes more.
     pools = Pools(
@@ -89,7 +92,7 @@ def make_app(
             # The process ends at once: nobody should wait for a network, or for what its loading uses to be closed.
             return
         await warm_up.finish()
-        for service in (films, atlas, users):
+        for service in (films, atlas, users, details):
             service.close()
 
     app = _described_app(lifespan)
@@ -99,6 +102,7 @@ def make_app(
     images = ImageEncoder(films, pools.decoding, encoding)
     routers = (
         user_routes(users, recommending),
+        film_panel_routes(films, details, pools.querying, pools.drawing),
         film_routes(films, images, pools, read_only=read_only),
         atlas_routes(atlas, pools.drawing),
     )

@@ -6,7 +6,7 @@ export function titled(film) {
 }
 
 // Title and year in type, for a film without a poster; the title stands below it, too, for screen readers.
-function plain(film) {
+export function plain(film) {
   const made = element("span", { className: "plain" }, element("b", { textContent: film.title }), element("i", { textContent: film.year ?? "" }));
   made.setAttribute("aria-hidden", "true");
   return made;

@@ -2,10 +2,11 @@
 import { combobox } from "./combobox.js";
 import { card } from "./card.js";
 import { MOST_EXPORTED, exportsOf } from "./exports.js";
-import { titled } from "./film.js";
+import { plain, titled } from "./film.js";
 import { FILTERS, filters } from "./filters.js";
 import { SIDES, mix } from "./mix.js";
 import { newFilm } from "./newfilm.js";
+import { showPanel } from "./panel.js";
 import { at, ratings } from "./parts.js";
 import { fitted } from "./picture.js";
 import { places } from "./place.js";
@@ -125,6 +126,8 @@ function showFilm(film) {
   showSubject(titled(film), facts, film.has_poster && `posters/${film.movie_id}?width=320`, `Poster of ${film.title}`);
   about = `${titled(film)}${others ? ` and ${others} more` : ""}`;
   document.title = `${about} – keyart`;
+  if (!film.has_poster) at("no-poster").replaceChildren(plain(film));
+  at("no-poster").hidden = film.has_poster;
   at("on-atlas").href = `atlas?film=${film.movie_id}`;
   at("on-atlas").hidden = !film.has_poster;
 }
@@ -145,6 +148,7 @@ function showSubject(name, facts, address, alt) {
   at("name").textContent = name;
   at("facts").textContent = facts;
   at("poster").hidden = !address;
+  at("no-poster").hidden = true;
   if (address) at("poster").src = address;
   at("poster").alt = alt;
   at("on-atlas").hidden = true;
@@ -225,6 +229,7 @@ async function show() {
   const error = facts.reason ?? answer.reason;
   // What is shown stays until there is something else.
   if (error?.passes) return report(error, show);
+  showPanel(facts.value?.movie_id ?? null, { signal });
   if (facts.value) showFilm(facts.value);
   else if (words()) showWords();
   if (error) return clear(error.message, !facts.reason);

@@ -63,6 +63,11 @@ export async function fetchJson(address, options = {}) {
   return read(await request(address, options), "json", options.signal);
 }
 
+// A piece of a page, in which the server has escaped every text.
+export async function fetchPiece(address, options = {}) {
+  return read(await request(address, options), "text", options.signal);
+}
+
 // A file and its name.
 export async function fetchFile(address, options = {}) {
   const answer = await request(address, options);

@@ -1,0 +1,68 @@
+"""What the page shows of one film beside its poster, and the same over HTTP."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import requests
+from PIL import Image
+
+from cf.ratings import Ratings
+from keyart.render.palette import palette_of
+from keyart.web.routes.film_panel import _panel
+from keyart.web.schemas.details import AtlasPlace, FilmDetails, Swatch
+from keyart.web.services.details import Histograms
+from tests.keyart.web.conftest import NEEDS_CHROMIUM, Page, expect, expect_hits
+from tests.keyart.web.test_first_page import HOSTILE, parsed
+
+pytestmark = pytest.mark.heavy
+
+
+def test_colors_are_listed_by_the_area_that_they_cover() -> None:
+    picture = Image.new("RGB", (100, 100), "#c8553d")
+    picture.paste("#2f6690", (0, 0, 100, 30))
+    assert palette_of(picture) == [("#c8553d", pytest.approx(0.7, abs=0.02)), ("#2f6690", pytest.approx(0.3, abs=0.02))]
+
+
+def test_ratings_are_counted_by_half_stars() -> None:
+    films, stars = np.array([3, 3, 9, 3], np.int32), np.array([0.5, 5, 4, 5], np.float32)
+    histograms = Histograms.of(Ratings(np.arange(4, dtype=np.int32), films, stars, np.zeros(4, np.int64)))
+    assert [each.n_ratings for each in histograms.of_film(3)] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 2]
+    assert histograms.of_film(9)[7].stars == 4
+    assert histograms.of_film(5) == histograms.of_film(10) == []
+    assert Histograms.of(Ratings.empty()).of_film(3) == []
+
+
+def test_hostile_tags_and_names_stay_text() -> None:
+    film = FilmDetails(
+        movie_id=6, title=HOSTILE, year=None, genres=[], n_ratings=0, mean_rating=None, has_poster=True, tags=[HOSTILE],
+        stars=[], palette=[Swatch(color=HOSTILE, share=1.0)], tmdb_url=None, imdb_url=None,
+        atlas=AtlasPlace(x=0, y=0, cluster=HOSTILE, n_films=2),
+    )  # fmt: skip
+    panel = parsed(_panel(film, [], [], [(0.0, 1.0)]))
+    assert "img" not in {name for name, _ in panel.found}
+    assert panel.text.count(HOSTILE) == 3
+
+
+def test_details_of_a_film(people_address: str) -> None:
+    film = requests.get(f"{people_address}/api/films/22/details", timeout=60).json()
+    assert sum(each["n_ratings"] for each in film["stars"]) == film["n_ratings"] > 0
+    assert [each["stars"] for each in film["stars"]] == [n / 2 for n in range(1, 11)]
+    assert sum(each["share"] for each in film["palette"]) == pytest.approx(1, abs=0.01)
+    assert film["atlas"] is None
+    assert requests.get(f"{people_address}/api/films/99999/details", timeout=60).status_code == 404
+
+
+@NEEDS_CHROMIUM
+def test_the_panel_shows_both_sides_before_the_blend(people_page: Page) -> None:
+    page = people_page
+    page.goto("/?film=22")
+    expect_hits(page)
+    expect(page, ".looks li").to_have_count(6)
+    expect(page, ".liked li").to_have_count(6)
+    expect(page, ".histogram rect").to_have_count(10)
+    label = page.locator(".rows .liked li .label").first.text_content()
+    page.locator(".rows .liked li a").first.focus()
+    page.keyboard.press("Enter")
+    expect(page, "#name").to_have_text(label)
+    expect(page, ".liked li").to_have_count(6)
