@@ -112,8 +112,8 @@ def _films(
         return [replace(cold_start.new_film.describe(source, title, year, genres, known_genres=known), **terms)]
     if title or genres or year is not None or any(terms.values()):
         raise ConfigError(
-            f"{source} describes its films itself; options such as --title are for one poster. For many, put them into a "
-            "CSV file with the columns path, title, year, genres, director, cast, keywords"
+            f"{source} describes its films itself; options such as --title are for one poster. For many, put them "
+            "into a CSV file with the columns path, title, year, genres, director, cast, keywords"
         )
     return cold_start.new_film.read_new_films(source, known, titled=False)
 
