@@ -81,11 +81,6 @@ class NewFilm(Titled):
                 raise TypeError(f"{name} should be a sequence of str, received a str")
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
-    def terms(self, movie_id: int) -> Iterator[FilmTerm]:
-        """Yield directors, cast and keywords as those of a film of the catalog."""
-        for kind, texts in (("director", self.directors), ("cast", self.cast), ("keyword", self.keywords)):
-            yield from (FilmTerm(movie_id, kind, term) for text in texts for term in split_terms(text))
-
     @property
     def image(self) -> Image:
         """The poster, which remembers its pixels and embedding."""
@@ -128,6 +123,12 @@ def describe(
     _check_year(year)
     spelled = _spelled(split_genres(genres), known_genres)
     return NewFilm(poster, parsed.title, year, spelled, parsed.alternatives, movie_id, tmdb_id, _imdb_id(imdb_id))
+
+
+def film_terms(film: NewFilm, movie_id: int) -> Iterator[FilmTerm]:
+    """Yield a new film's directors, cast and keywords, as those of a film of the catalog."""
+    for kind, texts in (("director", film.directors), ("cast", film.cast), ("keyword", film.keywords)):
+        yield from (FilmTerm(movie_id, kind, term) for text in texts for term in split_terms(text))
 
 
 def listed_films(films: object) -> list[NewFilm]:

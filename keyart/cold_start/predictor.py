@@ -32,7 +32,7 @@ from features.store import FeatureStore
 from index.blend import Index
 from index.vectors import faults
 from keyart.cold_start.content import Looks, content_of, looks_of_images, open_looks, open_terms, terms_of
-from keyart.cold_start.new_film import NewFilm
+from keyart.cold_start.new_film import NewFilm, film_terms
 from keyart.results import ColdStartResult, ExpectedRating, Hit, LikelyFan, Query, SimilarFilms
 from keyart.similarity.hits import make_hits
 from keyart.similarity.query import Image
@@ -179,7 +179,7 @@ class ColdStarter:
             else:
                 notes = ("no film with ratings has features of a poster: only genres and year tell who would like it",)
         genres, years = [tuple(film.genres) for film in films], [film.year for film in films]
-        terms = terms_of(term for row, film in enumerate(films) for term in film.terms(row))
+        terms = terms_of(term for row, film in enumerate(films) for term in film_terms(film, row))
         return FilmContent(genres, years, posters, terms=[terms.get(row, ()) for row in range(len(films))]), notes
 
     def _look_alikes(self, films: Sequence[NewFilm], features: Features | None, k: int) -> list[SimilarFilms]:

@@ -19,7 +19,7 @@ from catalog.io.progress import Progress, silent
 from catalog.text import clean, is_clean
 from catalog.titles import notes_on_titles, title_key
 from index.options import IndexOptions
-from keyart.cold_start.new_film import NewFilm, checked
+from keyart.cold_start.new_film import NewFilm, checked, film_terms
 from keyart.pipeline.features import PosterExtraction, open_poster_extraction
 from keyart.pipeline.index import build_index
 from keyart.similarity.query import Image
@@ -241,7 +241,7 @@ def _planned(workspace: Workspace, films: Sequence[NewFilm], hashes: Sequence[st
                 raise DataError(_exists_message(film, existing))
             listed = existing or _film(film, film.movie_id or next(free))
             (known if existing else new).append(listed)
-            terms += [] if existing else film.terms(listed.movie_id)
+            terms += [] if existing else film_terms(film, listed.movie_id)
             if not existing or not _is_stored(posters.get(listed.movie_id)):
                 new_posters.append((listed.movie_id, film.image))
     return _Plan(tuple(new), tuple(known), tuple(new_posters), tuple(terms))
