@@ -19,8 +19,8 @@ pytestmark = pytest.mark.heavy
 
 
 def test_colors_are_listed_by_the_area_that_they_cover() -> None:
-    picture = Image.new("RGB", (100, 100), "#c8553d")
-    picture.paste("#2f6690", (0, 0, 100, 30))
+    picture = Image.new("RGB", (90, 90), "#c8553d")
+    picture.paste("#2f6690", (0, 0, 90, 27))
     assert palette_of(picture) == [("#c8553d", pytest.approx(0.7, abs=0.02)), ("#2f6690", pytest.approx(0.3, abs=0.02))]
 
 
