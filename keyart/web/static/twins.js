@@ -30,22 +30,16 @@ export function twins(list, pivot) {
     Object.assign(pair[0].style, { left: `${beside}px`, top: `${top}px`, width: `${width}px`, height: `${height}px` });
   }
 
-  function showWhole() {
-    const [one, two, found] = pair;
-    const limit = strongest(found.grid, found.second_grid);
-    tint(one, found.grid, limit);
-    tint(two, found.second_grid, limit);
-    for (const pane of [one, two]) mark(pane, null);
-  }
-
   // What is like the region below the mouse, or what all of the posters is.
   function show() {
-    if (!pointed || !pair[1].contains(pointed.target)) return showWhole();
     const [one, two, found] = pair;
     const grid = [found.grid[0].length, found.grid.length];
-    const box = [...cellAt(two, pointed, grid), 1, 1];
+    const limit = strongest(found.grid, found.second_grid);
+    const box = pointed && two.contains(pointed.target) ? [...cellAt(two, pointed, grid), 1, 1] : null;
+    tint(two, found.second_grid, limit);
     mark(two, box, grid);
-    tint(one, linked(found, box, false));
+    if (box) tint(one, linked(found, box, false));
+    else tint(one, found.grid, limit);
   }
 
   async function draw() {
