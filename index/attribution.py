@@ -76,8 +76,9 @@ def embedded_contributions(
     rows = [_checked(row, embedding.map_shape, name) for row, name in zip((first, second), names, strict=True)]
     of_first, of_second = (_embedded_cells(embedding, row) for row in rows)
     pairs = of_first @ of_second.T
-    grids = (pairs.sum(axis=axis).reshape(embedding.map_shape[:2]) for axis in (1, 0))
-    return PairedContributions(*map(Contributions, grids), pairs)
+    shape = embedding.map_shape[:2]
+    first, second = (Contributions(pairs.sum(axis=axis).reshape(shape)) for axis in (1, 0))
+    return PairedContributions(first, second, pairs)
 
 
 def _embedded_cells(embedding: WhitenedEmbedding, row: Floats) -> Floats:
