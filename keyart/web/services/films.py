@@ -459,7 +459,8 @@ def _described(
     engine: Engine, poster: Image, facts: NewFilmFacts, tmdb_id: int | None = None, imdb_id: str = ""
 ) -> NewFilm:
     genres, known = "|".join(facts.genre), engine.catalog.genres()
-    return describe(poster, facts.title, facts.year, genres, known_genres=known, tmdb_id=tmdb_id, imdb_id=imdb_id)
+    film = describe(poster, facts.title, facts.year, genres, known_genres=known, tmdb_id=tmdb_id, imdb_id=imdb_id)
+    return replace(film, directors=facts.director, cast=facts.cast, keywords=facts.keyword)
 
 
 def _sides(result: SimilarFilms) -> list[str]:
