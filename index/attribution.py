@@ -77,8 +77,8 @@ def embedded_contributions(
     of_first, of_second = (_embedded_cells(embedding, row) for row in rows)
     pairs = of_first @ of_second.T
     shape = embedding.map_shape[:2]
-    first, second = (Contributions(pairs.sum(axis=axis).reshape(shape)) for axis in (1, 0))
-    return PairedContributions(first, second, pairs)
+    of_each = [Contributions(pairs.sum(axis=axis).reshape(shape)) for axis in (1, 0)]
+    return PairedContributions(of_each[0], of_each[1], pairs)
 
 
 def _embedded_cells(embedding: WhitenedEmbedding, row: Floats) -> Floats:
