@@ -143,7 +143,8 @@ class Ranking:
         """List the first n rows whose films may be shown; a later load may have removed some from the catalog."""
         if allowed is not None:
             is_allowed = np.isin(ranked.movie_ids, np.fromiter(allowed, np.int64, len(allowed)))
-            return ranked.best(n, np.flatnonzero(is_allowed)).tolist()
+            first: list[int] = ranked.best(n, np.flatnonzero(is_allowed)).tolist()
+            return first
         n_ranked = n
         while True:
             rows = ranked.best(n_ranked).tolist()
