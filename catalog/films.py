@@ -149,6 +149,10 @@ class Catalog:
             found.update({film.movie_id: film for film in self._films_in(rows)})
         return found
 
+    def best_known(self) -> list[int]:
+        """Return all movie_ids, those with most ratings first; ties by movie_id."""
+        return [movie_id for (movie_id,) in self._rows("SELECT movie_id FROM films ORDER BY n_ratings DESC, movie_id")]
+
     def added(self) -> list[Film]:
         """Return the films that were added to those of MovieLens, by movie_id."""
         if not self._has("added"):

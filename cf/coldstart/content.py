@@ -1,4 +1,4 @@
-"""Content of films, as features for linear models: genres, years and posters.
+"""Content of films, as features for linear models: genres, years, people and words, and posters.
 
 Unknown content is a row of NaN, or of zeros where something else is known beside it.
 """
@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from cf.coldstart.terms import TermEncoding
+
 Floats = npt.NDArray[np.float32]
 Scalar = TypeVar("Scalar", np.float32, np.float64)
 # How far years reach, in years: people rate what came out shortly before they joined, so that decades are too coarse.
@@ -20,15 +22,17 @@ YEAR_STEP = 3
 
 @dataclass(frozen=True)
 class FilmContent:
-    """Genres, years and poster features of films, aligned by position; NaN rows for missing posters.
+    """Genres, years, poster features and terms of films, aligned by position; NaN rows for missing posters.
 
-    `views` are the numbers of columns of kinds of poster features that count equally; none are one kind.
+    `views` are the numbers of columns of kinds of poster features that count equally; none are one kind. `terms` are
+    people and words; without any, none are known of any film.
     """
 
     genres: Sequence[Sequence[str]]
     years: Sequence[int | None]
     posters: Floats
     views: tuple[int, ...] = ()
+    terms: Sequence[Sequence[str]] = ()
 
     def __post_init__(self) -> None:
         """Check that all is of the same films."""
@@ -37,6 +41,8 @@ class FilmContent:
                 "expected genres, years and posters of shape (n_films, d), all of the same films; received "
                 f"{len(self.genres)} genres, {len(self.years)} years and posters of shape {self.posters.shape}"
             )
+        if len(self.terms) not in (0, len(self.posters)):
+            raise ValueError(f"expected terms of {len(self.posters)} films or of none, received {len(self.terms)}")
         if self.views and sum(self.views) != self.posters.shape[1]:
             raise ValueError(f"expected views of {self.posters.shape[1]} columns, received {self.views}")
 
@@ -47,7 +53,8 @@ class FilmContent:
         """Take some of the films."""
         chosen = np.arange(len(self))[places].tolist()
         genres, years = [self.genres[row] for row in chosen], [self.years[row] for row in chosen]
-        return FilmContent(genres, years, self.posters[chosen], self.views)
+        terms = [self.terms[row] for row in chosen] if self.terms else ()
+        return FilmContent(genres, years, self.posters[chosen], self.views, terms)
 
 
 @dataclass(frozen=True)
@@ -62,19 +69,22 @@ class Encoding:
     first_year: int
     last_year: int
     n_columns: int
-    views: tuple[int, ...] = ()
+    views: tuple[int, ...]
+    terms: TermEncoding
 
     @classmethod
     def fit(cls, films: FilmContent) -> Encoding:
-        """Learn which genres and years there are."""
+        """Learn which genres, years and terms there are."""
         years = [year for year in films.years if year is not None] or [2000]
         genres = {genre for of_film in films.genres for genre in of_film}
-        return cls(tuple(sorted(genres)), min(years), max(years), films.posters.shape[1], films.views)
+        terms = TermEncoding.fit(films.terms)
+        return cls(tuple(sorted(genres)), min(years), max(years), films.posters.shape[1], films.views, terms)
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> Encoding:
         """Restore what `asdict` gave, from JSON."""
-        return cls(**{**record, "genres": tuple(record["genres"]), "views": tuple(record["views"])})
+        terms = TermEncoding.of_record(record["terms"])
+        return cls(**{**record, "genres": tuple(record["genres"]), "views": tuple(record["views"]), "terms": terms})
 
     def __call__(self, films: FilmContent) -> dict[str, Floats]:
         """Encode films."""
@@ -86,7 +96,8 @@ class Encoding:
         # A product of two genres stands twice in the square of the genres, hence the root.
         facts = np.hstack([genres, years, by_year, np.sqrt(2) * genres[:, pairs[0]] * genres[:, pairs[1]]])
         encoded = {name: _or_unknown(rows) for name, rows in (("facts", facts), ("genres", genres), ("years", years))}
-        return {**encoded, "posters": np.asarray(films.posters, np.float32)}
+        terms = self.terms(films.terms or [()] * len(films))
+        return {**encoded, "terms": terms, "posters": np.asarray(films.posters, np.float32)}
 
     def _genres(self, genres: Sequence[Sequence[str]]) -> npt.NDArray[np.float64]:
         places = {genre: place for place, genre in enumerate(self.genres)}

@@ -1,8 +1,9 @@
 r"""Predicts factors and mean ratings of films by ridge regression from their content.
 
 Ratings give each user factors and each film factors; a ridge regression leads from a film's content to its factors, and
-another one to its mean rating. Genres and years come first, then posters explain what these leave over: in one
-regression the many numbers of a poster would drown the few of genres and years.
+another one to its mean rating. Genres and years come first, then people and words, where some are known, explain what
+these leave over, and then posters: in one regression the many numbers of a poster would drown the few of genres and
+years.
 
 Every penalty is the one that predicts the films of the fit best when each is left out in turn. So a small catalog, in
 which posters say little, hardly uses them, without anybody choosing that.
@@ -29,7 +30,7 @@ from cf.coldstart.factor_model import FactorModel, FloatArray, chosen, damped
 from cf.coldstart.regression import Ridge
 from cf.scale import star_scale
 
-_NAME, _KIND, _VERSION = "cold-start", "keyart-cold-start", 5
+_NAME, _KIND, _VERSION = "cold-start", "keyart-cold-start", 6
 _NO_MEAN = 3.5
 # How far true means lie from predicted ones, in stars, before any film is seen; worth as many films.
 _PRIOR_SPREAD, _PRIOR_FILMS = 0.5, 4
@@ -38,14 +39,20 @@ _HALF_SUPPORT_OF_MEANS = 10.0
 _SCORE_DECIMALS = 5
 _FEWEST_TO_CHOOSE_BY, _PENALTY_OF_FEW = 20, 10.0
 # What to choose from: penalties, and shares of the last kind of poster features, which are the colors.
-_PENALTIES = {"facts": [0.25 * 2**n for n in range(11)], "posters": [2.5 * 2**n for n in range(12)]}
+_PENALTIES = {
+    "facts": [0.25 * 2**n for n in range(11)],
+    "terms": [0.25 * 2**n for n in range(14)],
+    "posters": [2.5 * 2**n for n in range(12)],
+}
 _SHARES = (0.1, 0.25, 0.5)
 # Posters learn from factors damped so much further: else few films with very many ratings would outweigh all others.
 _POSTER_DAMPING = 0.25
 # Posters are learned from so many films at most, each compared to each: the most rated.
 _N_POSTERS = 4000
 #: What the sources of content are made of.
-_USES = {"facts": {"genres", "years"}, "posters": {"posters"}}
+_USES = {"facts": {"genres", "years"}, "terms": {"terms"}, "posters": {"posters"}}
+#: Those that predict linearly.
+_LINEAR = ("facts", "terms")
 
 
 class ExpectedMeans(NamedTuple):
@@ -81,8 +88,8 @@ class _Left:
 class ContentRidge(FactorModel):
     r"""Predicts preferences and mean ratings of films from their content.
 
-    Genres and years, encoded as `Encoding` does, predict linearly. Of what they leave over, posters predict by the
-    kernel
+    Genres and years, encoded as `Encoding` does, predict linearly, and so do people and words where some are known. Of
+    what they leave over, posters predict by the kernel
 
     .. math:: k(i, j) = \langle p_i, p_j \rangle \, (1 + \langle f_i, f_j \rangle)
 
@@ -96,8 +103,8 @@ class ContentRidge(FactorModel):
     Parameters
     ----------
     sources : sequence of str, optional
-        The kinds of content in the order in which they are learned from, of facts (genres and years) and posters;
-        those of the class unless given.
+        The kinds of content in the order in which they are learned from, of facts (genres and years), terms (people
+        and words) and posters; those of the class unless given.
     smoothing : float, default 3
         μ up to a thousand users; of more users, for each thousand, as strengths grow with their number.
     n_factors, damping, half_support, seed
@@ -118,7 +125,7 @@ class ContentRidge(FactorModel):
     """
 
     name = "content"
-    default_sources: ClassVar[tuple[str, ...]] = ("facts", "posters")
+    default_sources: ClassVar[tuple[str, ...]] = ("facts", "terms", "posters")
     learned_: dict[str, Floats]
     penalties_: dict[str, float]
 
@@ -197,7 +204,10 @@ class ContentRidge(FactorModel):
         left = _Left(own - base, means - mean, n_ratings, weights)
         self.learned_, self.penalties_ = {"base": np.asarray(self._smooth(base, self.smoothing), np.float32)}, {}
         for name in self.sources:
-            (self._learn_facts if name == "facts" else self._learn_posters)(content, left)
+            if name == "posters":
+                self._learn_posters(content, left)
+            elif name == "facts" or content[name].shape[1]:
+                self._learn_linear(name, content, left)
         within = _variance_within(values, means)
         spread = _spread(left.means, n_ratings, weights, within)
         stars = (values.data.min(), values.data.max()) if n_films else (mean, mean)
@@ -209,16 +219,16 @@ class ContentRidge(FactorModel):
     def _predicted(self, content: Mapping[str, Floats]) -> npt.NDArray[Any]:
         return np.asarray(self._explained(content)[:, :-1] + self.learned_["base"])
 
-    def _learn_facts(self, content: Mapping[str, Floats], left: _Left) -> None:
-        standardization = Standardization.fit(content["facts"], by_column=False)
-        rows = standardization(content["facts"]).astype(np.float64)
+    def _learn_linear(self, name: str, content: Mapping[str, Floats], left: _Left) -> None:
+        standardization = Standardization.fit(content[name], by_column=False)
+        rows = standardization(content[name]).astype(np.float64)
         known = np.flatnonzero(rows.any(axis=1))
-        factors = _fit_factors(Ridge.of_rows(rows[known]), "facts", left.of(known), self._smoothing())
-        means = _fit_means(Ridge.of_rows(rows[known], left.weights[known]), "facts", left.of(known))
+        factors = _fit_factors(Ridge.of_rows(rows[known]), name, left.of(known), self._smoothing())
+        means = _fit_means(Ridge.of_rows(rows[known], left.weights[known]), name, left.of(known))
         self.learned_ |= {
-            "facts_center": standardization.center,
-            "facts_scale": standardization.scale,
-            "facts_coefficients": self._take("facts", known, factors, means, left),
+            f"{name}_center": standardization.center,
+            f"{name}_scale": standardization.scale,
+            f"{name}_coefficients": self._take(name, known, factors, means, left),
         }
 
     def _learn_posters(self, content: Mapping[str, Floats], left: _Left) -> None:
@@ -268,9 +278,10 @@ class ContentRidge(FactorModel):
         """Predict what factors and mean are beyond those of the mean film: (n, n_factors + 1)."""
         learned = self.learned_
         total = np.zeros((len(content["posters"]), learned["base"].shape[0] + 1), np.float32)
-        if "facts" in self.sources:
-            standardization = Standardization(learned["facts_center"], learned["facts_scale"])
-            total += standardization(content["facts"]) @ learned["facts_coefficients"]
+        for name in _LINEAR:
+            if f"{name}_coefficients" in learned:
+                standardization = Standardization(learned[f"{name}_center"], learned[f"{name}_scale"])
+                total += standardization(content[name]) @ learned[f"{name}_coefficients"]
         if "posters" in self.sources:
             standardization = Standardization(learned["posters_center"], learned["posters_scale"])
             films = standardization(content["posters"]), self._kinds(content)
@@ -295,10 +306,10 @@ class PostersOnly(ContentRidge):
 
 
 class GenresAndYears(ContentRidge):
-    """The same from genres and years, without any poster: what every other model has to beat."""
+    """The same without any poster, from genres, years and what else is known: what every other model has to beat."""
 
     name = "genres-years"
-    default_sources: ClassVar[tuple[str, ...]] = ("facts",)
+    default_sources: ClassVar[tuple[str, ...]] = ("facts", "terms")
 
 
 _PARAMETERS = ("n_factors", "damping", "smoothing", "half_support", "seed")

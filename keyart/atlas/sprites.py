@@ -7,6 +7,7 @@ not a row of another table, says which film is in which cell.
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,6 +26,8 @@ from posters.store import Poster
 
 CELL_WIDTH, CELL_HEIGHT = 64, 96
 """Of a small poster, in pixels."""
+SMALL = 4
+"""Times that the cells of a reduced sheet are smaller."""
 N_COLUMNS = 32
 """Posters in a row of a sheet."""
 SHEET_FILMS = N_COLUMNS * N_COLUMNS
@@ -33,6 +36,7 @@ SHEET_FILMS = N_COLUMNS * N_COLUMNS
 _EMPTY = "#8d8a84"
 _QUALITY = 80
 _N_READERS = 4
+_REDUCED_QUALITY = 70
 # Part of the hash that names a sheet; change the number when the way of drawing changes.
 _RECIPE = f"1 {CELL_WIDTH}x{CELL_HEIGHT} webp {_QUALITY}"
 
@@ -104,6 +108,14 @@ def _draw(sheet: Sheet, folder: Path, posters: Mapping[int, Poster], on_blank: C
     with atomic_path(folder / sheet.name) as temporary_path:
         _drawn(small).save(temporary_path, "WEBP", quality=_QUALITY, method=2)
     return replace(sheet, xxh3=xxh3_file(folder / sheet.name), n_blank=len(blank))
+
+
+def reduced(path: Path) -> bytes:
+    """Draw a sheet again with small cells, for who sees thousands of posters at once; returns the file's content."""
+    content = io.BytesIO()
+    with Image.open(path) as sheet:
+        sheet.convert("RGB").reduce(SMALL).save(content, "WEBP", quality=_REDUCED_QUALITY, method=2)
+    return content.getvalue()
 
 
 def remove_others(sheets: Iterable[Sheet], folder: Path) -> None:

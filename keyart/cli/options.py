@@ -154,6 +154,20 @@ def k_option(default: int, meaning: str = "Number of films.") -> Callable[[Comma
     return click.option("-k", default=default, show_default=True, type=click.IntRange(min=1), help=meaning)
 
 
+def content_options(command: Command) -> Command:
+    """Add ``--director``, ``--cast`` and ``--keyword`` (`directors`, `cast`, `keywords`), which describe one film."""
+    options = (
+        click.option("--director", "directors", multiple=True, metavar="NAME", help="A director; may be repeated."),
+        click.option("--cast", multiple=True, metavar="NAME", help="An actor; may be repeated."),
+        click.option(
+            "--keyword", "keywords", multiple=True, metavar="WORDS", help="A keyword of the plot; may be repeated."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def notes_on_fewer(n_found: int) -> list[str]:
     """Return a note where the option ``-k`` of the command in progress asks for more films than were found."""
     context = click.get_current_context()

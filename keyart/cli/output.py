@@ -30,7 +30,7 @@ from keyart.workspace.api_keys import redact
 _GAP = "  "
 # Signs in messages and tables, for terminals that lack them.
 _SIGNS = {"–": "-", "−": "-", "×": "x", "·": "*", "…": "...", "≥": ">=", "≤": "<=", "→": "->", "’": "'"}
-_MIN_TEXT = 12
+_MIN_TEXT = 20
 # What takes less is done before a forecast is read.
 _LONG_S = 3.0
 _REMARKS = re.compile(r"(\s+\([^()]{1,6}\))+$")

@@ -1,4 +1,4 @@
-"""Content of films for cold-start models: genres, years, and the looks of their posters.
+"""Content of films for cold-start models: genres, years, people and words, and the looks of their posters.
 
 ``looks/`` caches one row of `features.summary` for every poster with features, with the hash of the poster and the
 identity of the encoder. A read-only workspace works, without the cache.
@@ -7,7 +7,8 @@ identity of the encoder. A read-only workspace works, without the cache.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError, NotBuiltError, StoreError
-from catalog.film import Film
+from catalog.film import Film, FilmTerm
+from catalog.films import Catalog
 from catalog.io.arrays import open_arrays, save_arrays
 from catalog.io.files import read_stable
 from catalog.io.locks import SHORTLY_S, exclusive
@@ -115,12 +117,30 @@ def _readable(looks: Looks, workspace: Workspace) -> Looks:
     )
 
 
-def content_of(films: Iterable[Film], posters: npt.NDArray[np.float32]) -> FilmContent:
-    """Combine genres, years and looks of films; what the network sees and colors are two kinds of looks."""
+def open_terms(workspace: Workspace) -> dict[int, tuple[str, ...]]:
+    """Open the directors, cast and keywords of films, by movie_id; empty if none were loaded."""
+    with Catalog.open(workspace.catalog_path) as catalog:
+        return terms_of(catalog.terms())
+
+
+def terms_of(terms: Iterable[FilmTerm]) -> dict[int, tuple[str, ...]]:
+    """Name the terms of films, by movie_id: spellings that differ by case alone are one, kinds are not."""
+    by_film: dict[int, dict[str, None]] = defaultdict(dict)
+    for term in terms:
+        by_film[term.movie_id][f"{term.kind}: {term.term.casefold()}"] = None
+    return {movie_id: tuple(of_film) for movie_id, of_film in by_film.items()}
+
+
+def content_of(
+    films: Iterable[Film], posters: npt.NDArray[np.float32], terms: Mapping[int, Sequence[str]]
+) -> FilmContent:
+    """Combine what is known of films; what the network sees and colors are two kinds of looks."""
     listed = list(films)
     n_columns = posters.shape[1]
     views = (n_columns - N_COLORS, N_COLORS) if n_columns > N_COLORS else ()
-    return FilmContent([film.genres for film in listed], [film.year for film in listed], posters, views)
+    genres, years = [film.genres for film in listed], [film.year for film in listed]
+    of_films = [terms.get(film.movie_id, ()) for film in listed] if terms else ()
+    return FilmContent(genres, years, posters, views, of_films)
 
 
 def looks_of_images(

@@ -32,7 +32,7 @@ from cf.coldstart.means import MeanScore, evaluate_means
 from cf.coldstart.prior_evaluation import PriorScore, evaluate_prior
 from cf.coldstart.registry import COLD_START_MODELS, make_cold_start
 from cf.ratings import Ratings, is_table_of_ratings, read_ratings
-from keyart.cold_start.content import content_of, open_looks
+from keyart.cold_start.content import content_of, open_looks, open_terms
 from keyart.workspace.contents import open_films_and_ratings, open_ratings
 from keyart.workspace.index import open_built_index
 from keyart.workspace.layout import Workspace
@@ -173,9 +173,8 @@ def open_rated_films(workspace: Workspace, *, progress: Progress = silent) -> Ra
 
 def _rated_films(workspace: Workspace, by_id: Mapping[int, Film], ratings: Ratings, progress: Progress) -> RatedFilms:
     movie_ids = np.unique(ratings.movie_ids)
-    content = content_of(
-        (by_id[i] for i in movie_ids.tolist()), open_looks(workspace, progress=progress).of(movie_ids.tolist())
-    )
+    looks = open_looks(workspace, progress=progress).of(movie_ids.tolist())
+    content = content_of((by_id[i] for i in movie_ids.tolist()), looks, open_terms(workspace))
     films = RatedFilms(ratings, movie_ids, content, np.arange(len(movie_ids)))
     with_poster = np.flatnonzero(have_posters(films))
     films.artwork[with_poster] = _artwork(workspace, movie_ids, with_poster)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from catalog.content_table import split_terms
 from catalog.errors import ConfigError, DataError
-from catalog.film import Titled
+from catalog.film import FilmTerm, Titled
 from catalog.film_ids import parse_imdb_id
 from catalog.genres import match_genres, split_genres
 from catalog.ids import check_id
@@ -57,7 +57,8 @@ class NewFilm(Titled):
     imdb_id : str, optional
         With or without ``tt``.
     directors, cast, keywords : sequence of str, optional
-        Who made it, who plays in it, and words of its plot, by which `similar` compares it once it is added.
+        Who made it, who plays in it, and words of its plot. Where the catalog has such of rated films, they count in
+        what is predicted; `similar` compares the film by them once it is added.
     """
 
     poster: ImageSource
@@ -122,6 +123,12 @@ def describe(
     _check_year(year)
     spelled = _spelled(split_genres(genres), known_genres)
     return NewFilm(poster, parsed.title, year, spelled, parsed.alternatives, movie_id, tmdb_id, _imdb_id(imdb_id))
+
+
+def film_terms(film: NewFilm, movie_id: int) -> Iterator[FilmTerm]:
+    """Yield a new film's directors, cast and keywords, as those of a film of the catalog."""
+    for kind, texts in (("director", film.directors), ("cast", film.cast), ("keyword", film.keywords)):
+        yield from (FilmTerm(movie_id, kind, term) for text in texts for term in split_terms(text))
 
 
 def listed_films(films: object) -> list[NewFilm]:

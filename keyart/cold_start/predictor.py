@@ -31,8 +31,8 @@ from features.framing import Resize
 from features.store import FeatureStore
 from index.blend import Index
 from index.vectors import faults
-from keyart.cold_start.content import Looks, content_of, looks_of_images, open_looks
-from keyart.cold_start.new_film import NewFilm
+from keyart.cold_start.content import Looks, content_of, looks_of_images, open_looks, open_terms, terms_of
+from keyart.cold_start.new_film import NewFilm, film_terms
 from keyart.results import ColdStartResult, ExpectedRating, Hit, LikelyFan, Query, SimilarFilms
 from keyart.similarity.hits import make_hits
 from keyart.similarity.query import Image
@@ -59,7 +59,8 @@ def open_cold_start(workspace: Workspace, *, progress: Progress = silent) -> Con
     if not len(ratings):
         return None
     looks = open_looks(workspace, progress=progress)
-    source = _source(all_ratings.source, ratings, by_id, looks)
+    terms = open_terms(workspace)
+    source = _source(all_ratings.source, ratings, by_id, terms, looks)
     with suppress(NotBuiltError, DataError):
         stored = ContentRidge.open(workspace.cold_start_dir)
         if stored.source == source:
@@ -69,7 +70,7 @@ def open_cold_start(workspace: Workspace, *, progress: Progress = silent) -> Con
     model = ContentRidge()
     model.source = source
     with progress("cold start", 1, "models") as advance:
-        model.fit(matrix, content_of((by_id[movie_id] for movie_id in movie_ids), looks.of(movie_ids)))
+        model.fit(matrix, content_of((by_id[movie_id] for movie_id in movie_ids), looks.of(movie_ids), terms))
         advance(1)
     # In a read-only workspace it is fitted every time.
     with suppress(StoreError), exclusive(workspace.cold_start_dir):
@@ -178,7 +179,8 @@ class ColdStarter:
             else:
                 notes = ("no film with ratings has features of a poster: only genres and year tell who would like it",)
         genres, years = [tuple(film.genres) for film in films], [film.year for film in films]
-        return FilmContent(genres, years, posters), notes
+        terms = terms_of(term for row, film in enumerate(films) for term in film_terms(film, row))
+        return FilmContent(genres, years, posters, terms=[terms.get(row, ()) for row in range(len(films))]), notes
 
     def _look_alikes(self, films: Sequence[NewFilm], features: Features | None, k: int) -> list[SimilarFilms]:
         queries = [Query(None, film.title or film.image.name, film.year, film.image.path) for film in films]
@@ -204,11 +206,14 @@ def _fans(audience: ScoredIds) -> tuple[LikelyFan, ...]:
     return tuple(LikelyFan(user_id, round(score, 4)) for user_id, score in pairs)
 
 
-def _source(name: str, ratings: Ratings, films: Mapping[int, Film], looks: Looks) -> str:
+def _source(
+    name: str, ratings: Ratings, films: Mapping[int, Film], terms: Mapping[int, Sequence[str]], looks: Looks
+) -> str:
     """Return a hash of what a model learns from: the ratings, by their name, and the content of rated films."""
     digest = hashlib.sha256(name.encode())
     for movie_id in np.unique(ratings.movie_ids).tolist():
-        digest.update(repr((movie_id, films[movie_id].year, films[movie_id].genres)).encode())
+        film = films[movie_id]
+        digest.update(repr((movie_id, film.year, film.genres, terms.get(movie_id, ()))).encode())
     rated = np.isin(looks.movie_ids, ratings.movie_ids)
     digest.update(looks.movie_ids[rated].tobytes())
     digest.update(looks.rows[rated].tobytes())

@@ -7,11 +7,10 @@ the same poster gets only what it lacks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from catalog.content_table import split_terms
 from catalog.errors import ConfigError, DamageError, DataError, KeyartError
 from catalog.film import Film, FilmTerm
 from catalog.films import Catalog
@@ -20,7 +19,7 @@ from catalog.io.progress import Progress, silent
 from catalog.text import clean, is_clean
 from catalog.titles import notes_on_titles, title_key
 from index.options import IndexOptions
-from keyart.cold_start.new_film import NewFilm, checked
+from keyart.cold_start.new_film import NewFilm, checked, film_terms
 from keyart.pipeline.features import PosterExtraction, open_poster_extraction
 from keyart.pipeline.index import build_index
 from keyart.similarity.query import Image
@@ -242,7 +241,7 @@ def _planned(workspace: Workspace, films: Sequence[NewFilm], hashes: Sequence[st
                 raise DataError(_exists_message(film, existing))
             listed = existing or _film(film, film.movie_id or next(free))
             (known if existing else new).append(listed)
-            terms += [] if existing else _terms(film, listed.movie_id)
+            terms += [] if existing else film_terms(film, listed.movie_id)
             if not existing or not _is_stored(posters.get(listed.movie_id)):
                 new_posters.append((listed.movie_id, film.image))
     return _Plan(tuple(new), tuple(known), tuple(new_posters), tuple(terms))
@@ -259,11 +258,6 @@ def _is_stored(poster: Poster | None) -> bool:
 def _film(film: NewFilm, movie_id: int) -> Film:
     names = tuple(film.genres), tuple(film.alternative_titles)
     return Film(movie_id, film.title, film.year, film.imdb_id, film.tmdb_id, *names)
-
-
-def _terms(film: NewFilm, movie_id: int) -> Iterator[FilmTerm]:
-    for kind, texts in (("director", film.directors), ("cast", film.cast), ("keyword", film.keywords)):
-        yield from (FilmTerm(movie_id, kind, term) for text in texts for term in split_terms(text))
 
 
 def _refuse_duplicates(films: Sequence[NewFilm]) -> None:

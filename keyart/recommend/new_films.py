@@ -5,7 +5,7 @@ The factors of all films by content are computed once; scoring them for a user i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Self
@@ -21,7 +21,7 @@ from cf.coldstart.base import scores_by_rank
 from cf.coldstart.content import FilmContent
 from cf.coldstart.ridge import ContentRidge
 from cf.ratings import RatingMatrix
-from keyart.cold_start.content import Looks, content_of, open_looks
+from keyart.cold_start.content import Looks, content_of, open_looks, open_terms
 from keyart.cold_start.predictor import open_cold_start
 from keyart.workspace.layout import Workspace
 
@@ -31,6 +31,31 @@ _SAMPLE = 5000
 _BLOCK_FILMS = 2048
 
 Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """What a model of the cold start takes for the content of films."""
+
+    cold: ContentRidge
+    looks: Looks
+    terms: Mapping[int, Sequence[str]]
+
+    def of(self, films: Sequence[Film]) -> Iterator[FilmContent]:
+        """Yield the content of films, block by block."""
+        n_columns = self.cold.encoding_.n_columns
+        for start in range(0, len(films), _BLOCK_FILMS):
+            block = films[start : start + _BLOCK_FILMS]
+            rows = self.looks.of([film.movie_id for film in block])
+            if rows.shape[1] != n_columns:
+                # The model was fitted without any poster.
+                rows = np.full((len(block), n_columns), np.nan, np.float32)
+            yield content_of(block, rows, self.terms)
+
+    def factors(self, films: Sequence[Film]) -> Floats:
+        """Predict the factors of films."""
+        blocks = [self.cold.factors(content) for content in self.of(films)]
+        return np.vstack(blocks) if blocks else np.empty((0, self.cold.user_factors_.shape[1]), np.float32)
 
 
 @dataclass(frozen=True)
@@ -56,26 +81,26 @@ class UnratedFilms:
     @classmethod
     def open(cls, workspace: Workspace, films: Sequence[Film], known_ids: npt.NDArray[np.int32]) -> Self | None:
         """Collect the films that a model does not know but that have content; None where there are none."""
-        looks = open_looks(workspace)
-        with_poster, known = set(looks.movie_ids.tolist()), set(known_ids.tolist())
-        described = (film for film in films if film.movie_id in with_poster or film.genres or film.year)
+        looks, terms, known = open_looks(workspace), open_terms(workspace), set(known_ids.tolist())
+        with_more = {*looks.movie_ids.tolist(), *terms}
+        described = (film for film in films if film.movie_id in with_more or film.genres or film.year)
         # A film that was rated since the model was fitted is not new; it waits for the model to be fitted again.
         new = [film for film in described if film.movie_id not in known and not film.n_ratings]
         cold = open_cold_start(workspace) if new else None
         if cold is None:
             return None
-        return cls._of(cold, looks, new, [film for film in films if film.movie_id in known])
+        return cls._of(_Contents(cold, looks, terms), new, [film for film in films if film.movie_id in known])
 
     @classmethod
-    def _of(cls, cold: ContentRidge, looks: Looks, new: Sequence[Film], known: Sequence[Film]) -> Self:
+    def _of(cls, contents: _Contents, new: Sequence[Film], known: Sequence[Film]) -> Self:
         sample = known[:: max(1, len(known) // _SAMPLE)]
-        means = [cold.expected_means(content).values for content in _contents(cold, looks, new)]
+        means = [contents.cold.expected_means(content).values for content in contents.of(new)]
         return cls(
-            cold=cold,
+            cold=contents.cold,
             new_ids=np.array([film.movie_id for film in new], np.int32),
             known_ids=np.array([film.movie_id for film in sample], np.int32),
-            new_factors=_factors(cold, looks, new),
-            known_factors=_factors(cold, looks, sample),
+            new_factors=contents.factors(new),
+            known_factors=contents.factors(sample),
             means=np.concatenate(means) if means else np.empty(0, np.float32),
         )
 
@@ -142,19 +167,3 @@ def n_new_wanted(fresh: float, k: int) -> int:
     """Return the number of new films in a share of a list, rounded up."""
     # 0.1 · 30 is a little more than 3 in floating point.
     return ceil(round(fresh * k, 9))
-
-
-def _contents(cold: ContentRidge, looks: Looks, films: Sequence[Film]) -> Iterator[FilmContent]:
-    n_columns = cold.encoding_.n_columns
-    for start in range(0, len(films), _BLOCK_FILMS):
-        block = films[start : start + _BLOCK_FILMS]
-        rows = looks.of([film.movie_id for film in block])
-        if rows.shape[1] != n_columns:
-            # The model was fitted without any poster.
-            rows = np.full((len(block), n_columns), np.nan, np.float32)
-        yield content_of(block, rows)
-
-
-def _factors(cold: ContentRidge, looks: Looks, films: Sequence[Film]) -> Floats:
-    blocks = [cold.factors(content) for content in _contents(cold, looks, films)]
-    return np.vstack(blocks) if blocks else np.empty((0, cold.user_factors_.shape[1]), np.float32)

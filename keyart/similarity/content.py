@@ -19,6 +19,7 @@ from catalog.films import Catalog
 from catalog.scored_ids import ScoredIds
 from catalog.series import series_name
 from catalog.titles import KEY_ARTICLES, bare_key, title_key
+from cf.coldstart.terms import rarity, unlisted
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -64,12 +65,11 @@ class _Kind:
         strengths = np.array([strength for of_film in facts for strength in of_film.values()], np.float64)
         indices = np.array([place for of_film in places for place in of_film], np.int32)
         n_known, n_films = sum(map(bool, lengths)), np.bincount(indices, minlength=len(columns))
-        weights = np.log1p(n_known / np.maximum(n_films, 1))
+        weights = rarity(n_films, n_known)
         shape = (len(facts), len(columns))
         rows = sparse.csr_array((strengths * weights[indices], indices, np.cumsum([0, *lengths])), shape=shape)
         squares = rows.multiply(rows).sum(axis=1)
-        # As if every film had more than what is listed, as rare as any, that no other has.
-        more = np.log1p(n_known) ** 2 / 2 if name in _OPEN_KINDS else 0.0
+        more = unlisted(n_known) if name in _OPEN_KINDS else 0.0
         rows = sparse.csr_array(sparse.diags_array(1 / np.sqrt(np.where(squares > 0, squares + more, 1))) @ rows)
         total, own = rows.sum(axis=0), rows.multiply(rows).sum()
         n_pairs = n_known * (n_known - 1)

@@ -27,6 +27,7 @@ from keyart.web.parameters import refuse_unknown_parameters
 from keyart.web.public_address import PublicAddress
 from keyart.web.routes.atlas import atlas_routes
 from keyart.web.routes.films import Pools, film_routes
+from keyart.web.routes.first_page import add_first_page
 from keyart.web.routes.users import user_routes
 from keyart.web.schemas.films import ServerState
 from keyart.web.services.atlas import AtlasService
@@ -37,7 +38,7 @@ from keyart.workspace.encoders import open_views
 from keyart.workspace.reloading import OnReload
 
 _STATIC = Path(__file__).parent / "static"
-_PAGES = {"/": "index.html", "/atlas": "atlas.html", "/user": "user.html", "/docs": "docs.html"}
+_PAGES = {"/atlas": "atlas.html", "/user": "user.html", "/docs": "docs.html"}
 _TIMEOUT_S, _ENCODING_TIMEOUT_S, _WRITING_TIMEOUT_S = 15.0, 60.0, 300.0
 _LOCAL = PublicAddress()
 _MAX_BATCH, _MAX_PENDING_IMAGES = 16, 32
@@ -104,6 +105,7 @@ def make_app(
     for router in routers:
         app.include_router(router, dependencies=_dependencies(token))
     _add_states(app, warm_up, registry)
+    add_first_page(app, films, pools.thumbnails)
     files = StaticFiles(directory=_STATIC)
     for path, name in _PAGES.items():
         _add_page(app, path, name, files)

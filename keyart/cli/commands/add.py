@@ -15,7 +15,7 @@ from catalog.text import plural
 from keyart import cold_start, pipeline
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
-from keyart.cli.options import IdNumber, workspace_options
+from keyart.cli.options import IdNumber, content_options, workspace_options
 from keyart.cli.output import echo, print_notes
 from keyart.workspace.layout import Workspace
 
@@ -38,9 +38,7 @@ _N_LISTED = 20
 )
 @click.option("--tmdb-id", type=IdNumber(), metavar="N", help="The film's TMDB id.")
 @click.option("--imdb-id", default="", metavar="ID", help="The film's IMDb id: tt0113277.")
-@click.option("--director", "directors", multiple=True, metavar="NAME", help="A director; may be repeated.")
-@click.option("--cast", multiple=True, metavar="NAME", help="An actor; may be repeated.")
-@click.option("--keyword", "keywords", multiple=True, metavar="WORDS", help="A keyword of the plot; may be repeated.")
+@content_options
 @workspace_options
 def command(
     source: Path,

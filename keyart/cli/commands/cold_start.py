@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from catalog.text import plural
 from keyart import cold_start
 from keyart.cli.encoders import encoder_option, require_runtimes
 from keyart.cli.groups import renamed
-from keyart.cli.options import check_one_format, k_option, notes_on_fewer, workspace_options
+from keyart.cli.options import check_one_format, content_options, k_option, notes_on_fewer, workspace_options
 from keyart.cli.output import echo, print_csv, print_json, print_notes, table
 from keyart.workspace.layout import Workspace
 
@@ -34,6 +34,7 @@ _COLUMNS = ("poster", "title", "year", "expected_mean", "low", "high", "rank", "
 @click.option("--title", default="", metavar="TITLE", help="The film's title, shown in the output.")
 @click.option("--genre", "genres", multiple=True, metavar="GENRE", help="A genre of the catalog; may be repeated.")
 @click.option("--year", type=int, metavar="YEAR", help="The year of release.")
+@content_options
 @k_option(10, "Number of look-alikes.")
 @click.option(
     "--users",
@@ -52,6 +53,9 @@ def command(
     title: str,
     genres: tuple[str, ...],
     year: int | None,
+    directors: tuple[str, ...],
+    cast: tuple[str, ...],
+    keywords: tuple[str, ...],
     k: int,
     n_users: int,
     as_json: bool,
@@ -59,17 +63,19 @@ def command(
     encoder: str | None,
     home: Path,
 ) -> None:
-    """Predict how a film that nobody has rated would be received, from its poster and optionally its genres and year.
+    """Predict how a film that nobody has rated would be received, from its poster and what else is known of it.
 
-    POSTER is an image. A FOLDER of images, or a CSV file with the columns path, title, year, genres, describes many
-    films at once. The audience are the users who would like the film most, never those to whom it is below their own
-    average.
+    POSTER is an image. A FOLDER of images, or a CSV file with the columns path, title, year, genres, director, cast,
+    keywords, describes many films at once. Directors, cast and keywords count where `keyart load --content` has loaded
+    such of rated films. The audience are the users who would like the film most, never those to whom it is below their
+    own average.
     """
     check_one_format(as_json=as_json, as_csv=as_csv)
     require_runtimes(home, encoder)
 
     with Catalog.open(Workspace.open(home).catalog_path) as catalog:
-        films = _films(catalog.genres(), source, title, "|".join(genres), year)
+        terms = {"directors": directors, "cast": cast, "keywords": keywords}
+        films = _films(catalog.genres(), source, title, "|".join(genres), year, terms)
     if len(films) == 1:
         films[0].image.pixels()
 
@@ -94,14 +100,20 @@ def command(
         echo("\n\n".join(_shown(answer, n_users) for answer in answers))
 
 
-def _films(known: Sequence[str], source: Path, title: str, genres: str, year: int | None) -> list[NewFilm]:
-
+def _films(
+    known: Sequence[str],
+    source: Path,
+    title: str,
+    genres: str,
+    year: int | None,
+    terms: Mapping[str, Any],
+) -> list[NewFilm]:
     if not source.is_dir() and source.suffix.lower() != ".csv":
-        return [cold_start.new_film.describe(source, title, year, genres, known_genres=known)]
-    if title or genres or year is not None:
+        return [replace(cold_start.new_film.describe(source, title, year, genres, known_genres=known), **terms)]
+    if title or genres or year is not None or any(terms.values()):
         raise ConfigError(
-            "--title, --genre and --year are of one film; for many, put them into a CSV file with the columns path, "
-            "title, year, genres"
+            f"{source} describes its films itself; options such as --title are for one poster. For many, put them "
+            "into a CSV file with the columns path, title, year, genres, director, cast, keywords"
         )
     return cold_start.new_film.read_new_films(source, known, titled=False)
 

@@ -117,7 +117,8 @@ class Pools:
 def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, read_only: bool) -> APIRouter:
     """Create the routes."""
     router = APIRouter(responses=PROBLEMS, tags=["films"])
-    _add_server(router, service, pools.querying, read_only=read_only)
+    # Whether descriptions are taken is known once a network is loaded: look-ups do not wait for it.
+    _add_server(router, service, pools.comparing, read_only=read_only)
     _add_films(router, service, pools)
     _add_files(router, service, pools)
     _add_posters(router, service, pools.thumbnails)

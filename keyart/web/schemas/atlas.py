@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from keyart.atlas.sprites import CELL_HEIGHT, CELL_WIDTH, N_COLUMNS
+from keyart.atlas.sprites import CELL_HEIGHT, CELL_WIDTH, N_COLUMNS, SMALL
 
 
 class MapCluster(BaseModel):
@@ -18,7 +18,10 @@ class MapCluster(BaseModel):
 class MapSheet(BaseModel):
     """A sheet of small posters."""
 
-    url: str = Field(examples=["/atlas/sheets/sheet-0123456789abcdef01234567.webp"])
+    url: str = Field(
+        description="`?size=small` gives it with small cells.",
+        examples=["/atlas/sheets/sheet-0123456789abcdef01234567.webp"],
+    )
     movie_ids: list[int] = Field(description="The film in each cell, row by row.", examples=[[1982, 3499]])
 
 
@@ -37,5 +40,6 @@ class AtlasMap(BaseModel):
     sheets: list[MapSheet]
     cell_width: int = Field(description="Of a small poster on a sheet, in pixels.", examples=[CELL_WIDTH])
     cell_height: int = Field(examples=[CELL_HEIGHT])
+    small: int = Field(description="Times that cells are smaller where `size` is small.", examples=[SMALL])
     n_columns: int = Field(description="Small posters in a row of a sheet.", examples=[N_COLUMNS])
     notes: list[str] = Field(description="What a reader should know, a sentence each.", examples=[[]])

@@ -34,6 +34,7 @@ def _clean_title(text: str) -> str:
 
 
 Title = Annotated[str, AfterValidator(_clean_title)]
+Terms = Annotated[str, Field(max_length=1000, pattern=_PRINTABLE)]
 
 
 def _film_ref(value: object) -> int | str:
@@ -313,6 +314,11 @@ class NewFilmFacts(BaseModel):
     title: Title = Field("", max_length=300, pattern=_PRINTABLE, examples=["Heat (1995)"])
     year: int | None = Field(None, description="The year of release.", examples=[1995])
     genre: list[str] = Field([], max_length=30, description="A genre of the catalog; may be repeated.")
+    director: list[Terms] = Field([], max_length=30, description="A director; may be repeated, or separated by |.")
+    cast: list[Terms] = Field([], max_length=30, description="An actor; may be repeated, or separated by |.")
+    keyword: list[Terms] = Field(
+        [], max_length=30, description="A word of the plot; may be repeated, or separated by |."
+    )
 
 
 class ColdStartQuery(NewFilmFacts):

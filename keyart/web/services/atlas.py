@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from catalog.films import Catalog
 from keyart.atlas.record import Atlas, notes_on_atlas, record_path
-from keyart.atlas.sprites import CELL_HEIGHT, CELL_WIDTH, N_COLUMNS, Sheet
+from keyart.atlas.sprites import CELL_HEIGHT, CELL_WIDTH, N_COLUMNS, SMALL, Sheet, reduced
 from keyart.web.schemas.atlas import AtlasMap, MapCluster, MapSheet
 from keyart.workspace.hints import complete, home_option
 from keyart.workspace.layout import Workspace
@@ -18,6 +19,8 @@ from posters.database import DATABASE_NAME
 
 # Of the side of the map, which is 2: a ten-thousandth of it is less than any screen shows.
 _N_DIGITS = 5
+# Of 50 kB each.
+_N_REDUCED = 128
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class AtlasService:
 
     def __init__(self, workspace: Workspace, on_reload: OnReload, root_path: str = "") -> None:
         self._folder = workspace.atlas_dir
+        # A path names its content.
+        self._reduced = lru_cache(_N_REDUCED)(reduced)
         self._map = Reloading(
             "atlas",
             lambda: _encoded(workspace, root_path),
@@ -59,6 +64,11 @@ class AtlasService:
         """Locate a sheet of the map, as it was drawn; None for any other name."""
         sheet = self.map().sheets.get(name)
         return sheet.path(self._folder) if sheet else None
+
+    def small_sheet(self, name: str) -> bytes | None:
+        """Return a sheet of the map with small cells; None for any other name."""
+        path = self.sheet_path(name)
+        return self._reduced(path) if path else None
 
 
 def _encoded(workspace: Workspace, root_path: str) -> EncodedMap:
@@ -92,6 +102,7 @@ def _atlas_map(workspace: Workspace, atlas: Atlas, root_path: str) -> AtlasMap:
         ],
         cell_width=CELL_WIDTH,
         cell_height=CELL_HEIGHT,
+        small=SMALL,
         n_columns=N_COLUMNS,
     )
 

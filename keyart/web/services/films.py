@@ -7,6 +7,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -150,6 +151,17 @@ class FilmService:
         if film is None:
             raise UnknownFilmError(f"no film has a poster; run {poster_step(self._workspace)}")
         return FilmFacts.of(film, has_poster=True)
+
+    def is_known_to_take_text(self) -> bool:
+        """Return whether descriptions are taken, without waiting for a network that is being loaded."""
+        return self._is_warm and self.text().available
+
+    def well_known(self, k: int) -> list[Film]:
+        """List the films with most ratings that have a poster."""
+        with self._engine.use() as engine, self.thumbnails.use() as thumbnails:
+            shown = list(islice((each for each in engine.catalog.best_known() if each in thumbnails), k))
+            films = engine.catalog.films(shown)
+            return [films[movie_id] for movie_id in shown if movie_id in films]
 
     def genres(self) -> list[str]:
         """List the genres of all films, in alphabetical order."""
@@ -431,7 +443,8 @@ def _described(
     engine: Engine, poster: Image, facts: NewFilmFacts, tmdb_id: int | None = None, imdb_id: str = ""
 ) -> NewFilm:
     genres, known = "|".join(facts.genre), engine.catalog.genres()
-    return describe(poster, facts.title, facts.year, genres, known_genres=known, tmdb_id=tmdb_id, imdb_id=imdb_id)
+    film = describe(poster, facts.title, facts.year, genres, known_genres=known, tmdb_id=tmdb_id, imdb_id=imdb_id)
+    return replace(film, directors=facts.director, cast=facts.cast, keywords=facts.keyword)
 
 
 def _sides(result: SimilarFilms) -> list[str]:

@@ -1,4 +1,5 @@
 // The atlas: its address holds view, coloring, entry of the legend and film, the history the selection.
+import { ARRANGEMENTS } from "./atlas/arrangements.js";
 import { Camera } from "./atlas/camera.js";
 import { showCard } from "./atlas/card.js";
 import { listClusters } from "./atlas/clusters.js";
@@ -19,13 +20,14 @@ import { titles } from "./titles.js";
 
 const CLOSE = 1.6; // times as near, or as far
 const FLIGHT_MS = 450;
+const MORPH_MS = 900;
 const SUGGESTED = 8;
 const MOST_FOUND = 50; // films by title, of which some may not be on the map
 
 function begin(films) {
   const canvas = at("canvas");
-  const camera = new Camera(films.n, films.reach(films.x), films.reach(films.y));
-  const grid = new Grid(films.x, films.y);
+  const camera = new Camera();
+  const grid = new Grid(films);
   let isScheduled = false;
   const repaint = () => {
     if (isScheduled) return;
@@ -43,7 +45,11 @@ function begin(films) {
   // The address
 
   let timer = 0;
+  let wanted = "map"; // the arrangement that was chosen
+  let arranged = null; // the one that is shown
   let flight = 0;
+  let finish = () => {}; // goes to its end
+  let heading = null; // the zoom at the end of the flight
   function write(changes, step = false) {
     const params = new URLSearchParams(location.search);
     for (const [name, value] of Object.entries(changes)) value === null ? params.delete(name) : params.set(name, value);
@@ -62,13 +68,14 @@ function begin(films) {
 
   function follow() {
     clearTimeout(timer);
-    cancelAnimationFrame(flight);
+    land();
     const params = new URLSearchParams(location.search);
     const color = Object.hasOwn(COLORINGS, params.get("color")) ? params.get("color") : "cluster";
     at("color").value = color;
     const only = params.has("only") ? Number(params.get("only")) : null;
     colorBy(color, only);
     selection.take((history.state?.selected ?? []).map((movieId) => films.rows.get(movieId)).filter((row) => row !== undefined));
+    arrange(arrangementOf(params), 0);
     const film = films.rows.get(Number(params.get("film"))) ?? null;
     painter.found = film;
     mark(null);
@@ -124,23 +131,76 @@ function begin(films) {
   // Moving
 
   const near = () => Math.max(camera.zoom, Math.min(camera.nearest, (70 / (camera.posterWidth * camera.fitting)) ** (1 / 0.75)));
+  const isStill = matchMedia("(prefers-reduced-motion: reduce)");
 
-  function fly(x, y, zoom, then = () => {}) {
-    cancelAnimationFrame(flight);
-    const from = [camera.x, camera.y, Math.log(camera.zoom)];
-    const to = [x, y, Math.log(zoom)];
-    const length = matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : FLIGHT_MS;
+  // Calls `show` with the share of the way, once a frame, up to 1; what stops it before goes all the way.
+  function animate(length, show, then = () => {}) {
     const started = performance.now();
+    finish = () => show(1);
     const step = (now) => {
-      const share = length ? Math.min(1, Math.max(0, now - started) / length) : 1;
-      const eased = share * share * (3 - 2 * share);
-      const [nowX, nowY, logZoom] = from.map((each, axis) => each + (to[axis] - each) * eased);
-      camera.look(nowX, nowY, Math.exp(logZoom));
-      moved();
+      const share = length && !isStill.matches ? Math.min(1, Math.max(0, now - started) / length) : 1;
+      if (share === 1) finish = () => {};
+      show(share * share * (3 - 2 * share));
       if (share < 1) flight = requestAnimationFrame(step);
       else then();
     };
     step(started);
+  }
+
+  function land() {
+    cancelAnimationFrame(flight);
+    heading = null;
+    finish();
+    finish = () => {};
+  }
+
+  function fly(x, y, zoom, then = () => {}) {
+    cancelAnimationFrame(flight);
+    if (painter.moving) land();
+    heading = zoom;
+    const way = view([x, y, zoom]);
+    animate(FLIGHT_MS, (share) => { way(share); moved(); }, () => { heading = null; then(); });
+  }
+
+  // The way from the present view to another.
+  function view([x, y, zoom]) {
+    const from = [camera.x, camera.y, Math.log(camera.zoom)];
+    const to = [x, y, Math.log(zoom)];
+    return (share) => {
+      const [nowX, nowY, logZoom] = from.map((each, axis) => each + (to[axis] - each) * share);
+      camera.look(nowX, nowY, Math.exp(logZoom));
+    };
+  }
+
+  function arrange(name, length) {
+    wanted = name;
+    for (const button of at("arrange").children) button.setAttribute("aria-pressed", button.value === name);
+    if (name !== "colors" || pictures.isComplete) return place(name, length);
+    // Colors are those of posters, which are on their way.
+    if (!arranged) place("map", 0);
+    pictures.ready.then(() => { if (wanted === name) place(name, length); });
+  }
+
+  // Moves films from where they are to their places in another arrangement, all of which is seen then.
+  function place(name, length) {
+    if (name === arranged) return;
+    land();
+    arranged = name;
+    const way = view([0, 0, 1]);
+    const to = ARRANGEMENTS[name](films, pictures);
+    const step = between(films, camera, to);
+    painter.marks = to.marks;
+    painter.moving = true;
+    mark(null);
+    animate(length, (share) => {
+      step(share);
+      way(share);
+      if (share === 1) {
+        painter.moving = false;
+        grid.refresh();
+      }
+      change();
+    }, () => { if (length) remember(); });
   }
 
   async function suggest(text, signal) {
@@ -175,10 +235,11 @@ function begin(films) {
     selection.take(painter.shown ? rows.filter(painter.shown) : rows);
   }
 
-  const zoomBy = (factor) => fly(camera.x, camera.y, Math.min(camera.nearest, camera.zoom * factor));
+  // Of quick presses each counts.
+  const zoomBy = (factor) => fly(camera.x, camera.y, Math.min(camera.nearest, (heading ?? camera.zoom) * factor));
   gestures(canvas, {
-    pan: (right, down) => { cancelAnimationFrame(flight); camera.pan(right, down); mark(null); moved(); },
-    zoom: (left, top, factor) => { cancelAnimationFrame(flight); camera.zoomAt(left, top, factor); mark(null); moved(); },
+    pan: (right, down) => { land(); camera.pan(right, down); mark(null); moved(); },
+    zoom: (left, top, factor) => { land(); camera.zoomAt(left, top, factor); mark(null); moved(); },
     point: (left, top) => mark(under(left, top), true),
     away: () => mark(null),
     press: (left, top, pointer) => {
@@ -216,6 +277,12 @@ function begin(films) {
   at("fit").addEventListener("click", () => fly(0, 0, 1));
   at("box").addEventListener("click", () => setBoxing(!isBoxing()));
   at("view").addEventListener("click", () => select(grid.rowsWithin(...camera.seen())));
+  at("arrange").addEventListener("click", ({ target: { value } }) => {
+    if (!value) return;
+    // First of all, so that back returns to where one was.
+    remember({ arrange: value === "map" ? null : value }, true);
+    arrange(value, MORPH_MS);
+  });
   at("color").addEventListener("change", () => { colorBy(at("color").value); remember({ color: at("color").value, only: null }, true); });
   addEventListener("popstate", follow);
   combobox(at("title"), at("suggestions"), suggest, find);
@@ -227,6 +294,25 @@ function begin(films) {
   at("notes").textContent = films.notes.join(" ");
   at("notes").hidden = films.notes.length === 0;
   follow();
+}
+
+function arrangementOf(params) {
+  const name = params.get("arrange");
+  return Object.hasOwn(ARRANGEMENTS, name) ? name : "map";
+}
+
+// The way of films and frame to another arrangement.
+function between(films, camera, to) {
+  const x = films.x.slice();
+  const y = films.y.slice();
+  const frame = { across: camera.across, down: camera.down, width: camera.posterWidth, growth: camera.growth };
+  return (share) => {
+    for (let row = 0; row < films.n; row += 1) {
+      films.x[row] = x[row] + (to.x[row] - x[row]) * share;
+      films.y[row] = y[row] + (to.y[row] - y[row]) * share;
+    }
+    camera.frame(Object.fromEntries(Object.entries(frame).map(([name, value]) => [name, value + (to[name] - value) * share])));
+  };
 }
 
 // The nearest film in a direction: what lies aside counts thrice.

@@ -5,11 +5,20 @@ export function titled(film) {
   return film.year ? `${film.title} (${film.year})` : film.title;
 }
 
+// Title and year in type, for a film without a poster; the title stands below it, too, for screen readers.
+function plain(film) {
+  const made = element("span", { className: "plain" }, element("b", { textContent: film.title }), element("i", { textContent: film.year ?? "" }));
+  made.setAttribute("aria-hidden", "true");
+  return made;
+}
+
 export function poster(film) {
-  const frame = element("span", { className: "frame" }, "no poster");
-  if (!film.has_poster) return frame;
-  const image = element("img", { src: `posters/${film.movie_id}?width=320`, alt: "", loading: "lazy" });
-  image.addEventListener("error", () => frame.replaceChildren("no poster"));
-  frame.replaceChildren(image);
+  const frame = element("span", { className: "frame" });
+  if (!film.has_poster) frame.append(plain(film));
+  else {
+    const image = element("img", { src: `posters/${film.movie_id}?width=320`, alt: "", width: 320, height: 480, loading: "lazy" });
+    image.addEventListener("error", () => frame.replaceChildren(plain(film)));
+    frame.append(image);
+  }
   return frame;
 }

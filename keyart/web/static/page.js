@@ -100,14 +100,14 @@ function describe(text) {
   return go({ film: "", text, like: [], unlike: [] }, { top: true });
 }
 
-async function drawFilm(replace) {
+async function drawFilm() {
   const { signal } = request;
   try {
     const film = await fetchJson("api/films/random", { signal, waiting });
     // Whoever has gone on to another film meanwhile stays there.
-    if (!signal.aborted) await pivot(film.movie_id, { replace });
+    if (!signal.aborted) await pivot(film.movie_id);
   } catch (error) {
-    if (!signal.aborted) report(error, () => drawFilm(replace));
+    if (!signal.aborted) report(error, drawFilm);
   }
 }
 
@@ -212,11 +212,10 @@ async function show() {
   showChoice();
   others.show();
   const film = state().get("film");
-  if (!picture && !words() && !film) {
-    // A film that was not chosen by the user: back must not lead to it.
-    if (!history.state?.picture) return drawFilm(true);
-    return clear("The picture was not kept; choose it again.");
-  }
+  const isFirst = !picture && !words() && !film;
+  document.body.classList.toggle("first", isFirst);
+  if (isFirst) document.title = "keyart";
+  if (isFirst) return clear(history.state?.picture ? "The picture was not kept; choose it again." : "");
   setLoading(true);
   if (picture) showPicture();
   const kept = place.kept();
@@ -275,7 +274,7 @@ async function take(file) {
 // What does not change, once it is there: genres, and what the server takes.
 function prepare() {
   prepared ??= Promise.all([fetchJson("api/server"), fetchJson("api/genres")]).then(([server, genres]) => {
-    if (server.takes_text) at("title").placeholder = "A film, or what its poster shows";
+    if (server.takes_text) at("title").placeholder = "A title, an id, or what a poster shows";
     film.permit(server.adds_films);
     film.offer(genres);
     wanted.offer(genres);
@@ -310,7 +309,7 @@ at("diverse").addEventListener("input", () => {
   timer = setTimeout(() => go({ diverse: Number(at("diverse").value) ? at("diverse").value : "" }, { replace: true }), 60);
 });
 at("choice").addEventListener("submit", (event) => event.preventDefault());
-at("random").addEventListener("click", () => drawFilm(false));
+at("random").addEventListener("click", drawFilm);
 at("picture").addEventListener("change", () => {
   take(at("picture").files[0]);
   at("picture").value = ""; // or the same file could not be chosen again

@@ -34,9 +34,11 @@ def test_unknown_genre_is_ignored() -> None:
 
 
 def test_selects_rows_by_index_or_mask() -> None:
-    content = FilmContent([["A"], ["B"], []], [1, None, 3], np.eye(3, dtype=np.float32))
+    terms = [["cast: jo"], [], ["cast: mia"]]
+    content = FilmContent([["A"], ["B"], []], [1, None, 3], np.eye(3, dtype=np.float32), terms=terms)
     taken = content.rows([2, 0])
     assert (list(taken.genres), list(taken.years)) == ([[], ["A"]], [3, 1])
+    assert list(taken.terms) == [["cast: mia"], ["cast: jo"]]
     np.testing.assert_array_equal(taken.posters, np.eye(3)[[2, 0]])
     assert len(content.rows(np.array([True, False, True]))) == 2
 
@@ -44,6 +46,8 @@ def test_selects_rows_by_index_or_mask() -> None:
 def test_rejects_content_of_different_lengths() -> None:
     with pytest.raises(ValueError, match="2 genres, 1 years"):
         FilmContent([["A"], ["B"]], [1], np.zeros((2, 1), np.float32))
+    with pytest.raises(ValueError, match="terms of 2 films or of none, received 1"):
+        FilmContent([["A"], ["B"]], [1, 2], np.zeros((2, 1), np.float32), terms=[["cast: jo"]])
 
 
 @pytest.mark.parametrize("by_column", [False, True])

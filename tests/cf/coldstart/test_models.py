@@ -93,7 +93,7 @@ class TestColdStartModel:
             make_cold_start(name).fit(TRAIN, COLD)
 
     def test_declares_the_content_it_uses(self, name: str) -> None:
-        assert make_cold_start(name).uses <= {"posters", "genres", "years"}
+        assert make_cold_start(name).uses <= {"posters", "genres", "years", "terms"}
         assert bool(make_cold_start(name).uses) == (name in CONTENT_MODELS)
         assert COLD_START_MODELS[name].summary
 

@@ -241,3 +241,42 @@ def test_only_the_most_rated_films_teach_what_posters_mean(monkeypatch: pytest.M
 def test_views_have_to_cover_the_columns() -> None:
     with pytest.raises(ValueError, match="views of 6 columns"):
         replace(genre_films()[1], views=(4, 3))
+
+
+# Directors, cast and keywords
+
+
+def films_with_directors() -> tuple[RatingMatrix, FilmContent, npt.NDArray[np.bool_]]:
+    """Genres say nothing; the directors of three films in four tell who rates them."""
+    ratings, content, liked = genre_films()
+    told = np.arange(N_FILMS) % 4 > 0
+    of_films = [[f"director: {genre[0]}"] if known else [] for genre, known in zip(content.genres, told, strict=True)]
+    nothing = np.full_like(content.posters, np.nan)
+    return ratings, replace(content, genres=[()] * N_FILMS, posters=nothing, terms=of_films), liked
+
+
+def test_films_suit_the_users_who_like_films_of_their_director() -> None:
+    ratings, content, liked = films_with_directors()
+    model = ContentRidge(n_factors=8).fit(warm(ratings), content.rows(slice(N_NEW, None)))
+    cold = content.rows(slice(N_NEW))
+    known = np.array([bool(of_film) for of_film in cold.terms])
+    preferences = model.preferences(cold)
+    np.testing.assert_array_equal(preferences[:, known] > 0, liked[:, :N_NEW][:, known])
+    without = model.preferences(replace(cold, terms=()))
+    np.testing.assert_array_equal(without[:, ~known], preferences[:, ~known])
+
+
+def test_what_directors_say_is_saved(tmp_path: Path) -> None:
+    ratings, content, _ = films_with_directors()
+    model = ContentRidge(n_factors=8).fit(warm(ratings), content.rows(slice(N_NEW, None)))
+    model.save(tmp_path)
+    cold = content.rows(slice(N_NEW))
+    np.testing.assert_array_equal(ContentRidge.open(tmp_path).preferences(cold), model.preferences(cold))
+
+
+def test_directors_of_a_catalog_that_knows_none_count_for_nothing(model: ContentRidge) -> None:
+    _, content, _ = genre_films()
+    cold = content.rows(slice(N_NEW))
+    np.testing.assert_array_equal(
+        model.preferences(replace(cold, terms=[["director: Ana"]] * N_NEW)), model.preferences(cold)
+    )

@@ -298,11 +298,25 @@ def test_words_of_two_films_name_no_cluster() -> None:
     assert name_clusters([0] * 10 + [1] * 90, words, 2) == ["cluster 1", "cluster 2"]
 
 
-def test_insignificant_words_name_a_cluster_only_as_a_last_resort() -> None:
-    words = [("Comedy", "Drama")] * 6 + [("Drama",)] * 4 + [("Comedy", "War")] * 5 + [("War",)] * 5 + [("Drama",)] * 10
+def test_words_that_chance_explains_name_no_cluster() -> None:
+    words = [("Comedy",)] * 6 + [()] * 4 + [("War", "Comedy")] * 2 + [("War",)] * 8 + [("Comedy",)] * 3 + [()] * 7
     names = name_clusters([0] * 10 + [1] * 10 + [2] * 10, words, 3)
-    assert names[0] == "Drama · Comedy"
-    assert names[1] == "War"
+    assert names == ["cluster 1", "War", "cluster 3"]
+
+
+def test_posters_that_share_no_words_get_no_words() -> None:
+    rng = np.random.default_rng(0)
+    frequencies = 1 / np.arange(2, 202)
+    for _ in range(20):
+        words = [[f"word {word}" for word in np.flatnonzero(rng.random(200) < frequencies)] for _ in range(600)]
+        names = name_clusters(rng.integers(12, size=600).tolist(), words, 12)
+        assert names == [f"cluster {number}" for number in range(1, 13)]
+
+
+def test_clusters_of_the_same_words_are_numbered() -> None:
+    words = [("War",)] * 60 + [("Comedy",)] * 60
+    names = name_clusters([0] * 20 + [1] * 20 + [2] * 20 + [3] * 60, words, 4)
+    assert names == ["War", "War (2)", "War (3)", "Comedy"]
 
 
 def test_cluster_names_differ_by_more_than_word_order() -> None:

@@ -111,6 +111,11 @@ def test_a_shortened_title_keeps_its_year(titled: Path, on_terminal: _TERMINAL) 
     assert any(re.search(r"千と千\w*… \(1992\)  ", line) for line in lines)
 
 
+def test_on_80_columns_titles_can_be_told_apart(titled: Path, on_terminal: _TERMINAL) -> None:
+    text = "\n".join(on_terminal(80, "similar", "1", "--home", titled))
+    assert re.search(r"The Assassination of .*… \(1991\)  ", text)
+
+
 def test_columns_that_do_not_fit_continue_below(titled: Path, on_terminal: _TERMINAL) -> None:
     text = "\n".join(on_terminal(60, "evaluate", "models", "baseline", "damped-mean", "--home", titled))
     assert text.count("damped-mean  ") > 1

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catalog.film import Film
+from catalog.film import Film, FilmTerm
 from features.images import read_image
 from features.store import FeatureStore
-from keyart.cold_start.content import content_of, looks_of_images, open_looks
+from keyart.cold_start.content import content_of, looks_of_images, open_looks, terms_of
 from keyart.workspace.contents import current_features
 from keyart.workspace.films import list_posters
 from keyart.workspace.layout import Workspace
@@ -79,8 +79,14 @@ def test_looks_of_new_images_equal_those_of_posters(home: Path) -> None:
 
 def test_content_is_in_the_order_of_the_films() -> None:
     films = [Film(2, "B", 1999, genres=("Drama",)), Film(1, "A")]
-    content = content_of(films, np.eye(2, dtype=np.float32))
+    content = content_of(films, np.eye(2, dtype=np.float32), {1: ("cast: jo",)})
     assert (list(content.genres), list(content.years)) == ([("Drama",), ()], [1999, None])
+    assert list(content.terms) == [(), ("cast: jo",)]
+
+
+def test_terms_are_told_apart_by_kind_but_not_by_case() -> None:
+    told = [FilmTerm(1, "cast", "Jo Lind"), FilmTerm(1, "cast", "JO LIND"), FilmTerm(1, "director", "Jo Lind")]
+    assert terms_of(told) == {1: ("cast: jo lind", "director: jo lind")}
 
 
 def test_a_poster_that_cannot_be_read_is_said_and_tried_again(home: Path, caplog: pytest.LogCaptureFixture) -> None:

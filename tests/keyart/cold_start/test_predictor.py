@@ -16,11 +16,13 @@ from cf.coldstart.ridge import ContentRidge
 from keyart.cold_start.new_film import NewFilm, describe
 from keyart.cold_start.predictor import open_cold_start
 from keyart.engine import Engine
+from keyart.pipeline.content import load_content
 from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load
-from keyart.workspace.contents import open_ratings
+from keyart.recommend.new_films import UnratedFilms
+from keyart.workspace.contents import open_films_and_ratings, open_ratings
 from keyart.workspace.layout import Workspace
-from tests.keyart.conftest import N_USERS, Run
+from tests.keyart.conftest import N_FILMS, N_USERS, Run
 
 
 @pytest.fixture
@@ -132,6 +134,54 @@ def test_without_ratings_only_look_alikes_are_predicted(home: Path, new_films: l
     assert (prediction.expected, prediction.audience) == (None, ())
     assert "no ratings" in prediction.notes[0]
     assert prediction.look_alikes.hits
+
+
+# Directors, cast and keywords
+
+
+@pytest.fixture
+def directed_home(tastes_home: Path, tmp_path: Path) -> Path:
+    """A workspace in which films by Ana Berg get 4.5 stars, and those by Jo Lind 2.5; film 41 is unrated."""
+    rows = [f"{film},{'Ana Berg' if film > N_FILMS // 2 else 'Jo Lind'}" for film in range(1, N_FILMS + 1)]
+    write_bytes(tmp_path / "content.csv", "\n".join(["movie_id,director", *rows, f"{N_FILMS + 1},Jo Lind"]).encode())
+    load_content(tastes_home, tmp_path / "content.csv")
+    return tastes_home
+
+
+def test_a_director_counts_on_every_way(run: Run, directed_home: Path, tastes: Path, tmp_path: Path) -> None:
+    path = tastes / "posters" / "41.jpg"
+    by = {name: NewFilm(path, directors=[name]) for name in ("ana berg", "Jo Lind", "Nobody")}
+    engine = Engine.open(directed_home)
+    good, poor, other = (one.expected.mean for one in engine.cold_start(list(by.values())) if one.expected)
+    assert good > other > poor
+    typed = run("cold-start", path, "--director", "Ana Berg", "--json", "--home", directed_home)
+    assert json.loads(typed.out)["expected"]["mean"] == pytest.approx(good, abs=1e-3)
+    write_bytes(tmp_path / "new.csv", f"path,director\n{path},Jo Lind\n".encode())
+    listed = run("cold-start", tmp_path / "new.csv", "--json", "--home", directed_home)
+    assert json.loads(listed.out)["expected"]["mean"] == pytest.approx(poor, abs=1e-3)
+
+
+def test_model_is_fitted_again_where_directors_have_changed(directed_home: Path, tmp_path: Path) -> None:
+    workspace = Workspace.open(directed_home)
+    before = open_cold_start(workspace)
+    write_bytes(tmp_path / "changed.csv", b"movie_id,director\n1,Ana Berg\n")
+    load_content(directed_home, tmp_path / "changed.csv")
+    assert open_cold_start(workspace).source != before.source
+
+
+def test_directors_of_unrated_films_count_among_recommendations(directed_home: Path, tmp_path: Path) -> None:
+    workspace = Workspace.open(directed_home)
+
+    def expected_mean() -> float:
+        by_id, ratings = open_films_and_ratings(workspace)
+        unrated = UnratedFilms.open(workspace, list(by_id.values()), np.unique(ratings.movie_ids))
+        assert unrated.new_ids.tolist() == [N_FILMS + 1]
+        return float(unrated.means[0])
+
+    before = expected_mean()
+    write_bytes(tmp_path / "changed.csv", f"movie_id,director\n{N_FILMS + 1},Ana Berg\n".encode())
+    load_content(directed_home, tmp_path / "changed.csv")
+    assert expected_mean() > before
 
 
 # The command

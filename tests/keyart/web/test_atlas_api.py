@@ -69,6 +69,22 @@ def test_a_sheet_shows_the_films_that_it_names(url: str) -> None:
         assert picture.getpixel(middle) == pytest.approx(color_of(movie_id), abs=12)
 
 
+def test_a_small_sheet_shows_the_same_films_in_smaller_cells(url: str) -> None:
+    found = requests.get(f"{url}/api/atlas", timeout=60).json()
+    (sheet,) = found["sheets"]
+    full, small = (requests.get(url + sheet["url"], params={"size": size}, timeout=60) for size in ("full", "small"))
+    assert len(small.content) < len(full.content) / 2
+    assert "immutable" in small.headers["cache-control"]
+    with Image.open(io.BytesIO(small.content)) as opened:
+        picture = opened.convert("RGB")
+    width, height = found["cell_width"] // found["small"], found["cell_height"] // found["small"]
+    for cell, movie_id in enumerate(sheet["movie_ids"]):
+        row, column = divmod(cell, found["n_columns"])
+        middle = (column * width + width // 2, row * height + height // 2)
+        assert picture.getpixel(middle) == pytest.approx(color_of(movie_id), abs=24)
+    assert requests.get(url + sheet["url"], params={"size": "huge"}, timeout=60).status_code == 422
+
+
 def test_sheets_are_below_the_prefix(mapped: Workspace) -> None:
     service = AtlasService(mapped, lambda _name, _succeeded: None, "/films")
     (sheet,) = json.loads(service.map().body)["sheets"]

@@ -91,6 +91,19 @@ def test_posters_are_drawn_in_the_colors_of_the_legend(page: Page) -> None:
     assert any(colors(page) > N_FILMS or page.wait_for_timeout(50) for _ in range(1000))
 
 
+def test_large_posters_come_when_they_are_looked_at(browser: Any, url: str) -> None:
+    page = browser.new_page(base_url=url, viewport={"width": 320, "height": 400})
+    sheets: list[str] = []
+    page.on("request", lambda request: sheets.append(request.url) if "/sheets/" in request.url else None)
+    look(page, "/atlas?x=0&y=0&z=0.5")
+    page.wait_for_load_state("networkidle")
+    assert len(sheets) == 1
+    assert sheets[0].endswith("?size=small")
+    with page.expect_request(lambda request: request.url.endswith(".webp")):
+        page.get_by_role("button", name="Nearer").click(click_count=3)
+    page.close()
+
+
 def test_a_film_is_pointed_at_and_pressed(page: Page) -> None:
     look(page, "/atlas?film=7")
     x, y = middle(page)
@@ -257,6 +270,54 @@ def test_back_returns_to_the_selection_and_the_pressed_entry(page: Page, browser
     linked.goto(page.url)
     expect(linked, "#legend button[aria-pressed=true]").to_contain_text("Western")
     linked.close()
+
+
+def pointed(page: Page, left: float, top: float) -> str:
+    frame = page.locator("#canvas").bounding_box()
+    page.mouse.move(frame["x"] + left * frame["width"], frame["y"] + top * frame["height"])
+    expect(page, "#card").to_be_visible()
+    return str(page.locator("#card strong").inner_text())
+
+
+def test_films_are_arranged_by_year_and_back_returns(page: Page) -> None:
+    look(page, "/atlas?x=0.1000&y=0.1000&z=2.000")
+    page.get_by_role("button", name="Years").click()
+    until(page, lambda state: state.get("arrange") == "years" and state["z"] == "1.000")
+    page.locator("#canvas").focus()
+    page.keyboard.press("Shift+ArrowRight")
+    years = []
+    for _ in range(5):
+        title = page.locator("#card strong").inner_text()
+        years.append(int(title[-5:-1]))
+        page.keyboard.press("Shift+ArrowRight")
+        expect(page, "#card strong").not_to_have_text(title)
+    assert years == list(range(years[0], years[0] + 5))
+    page.go_back()
+    playwright.expect(page.get_by_role("button", name="Looks")).to_have_attribute("aria-pressed", "true")
+    assert state(page) == {"x": "0.1000", "y": "0.1000", "z": "2.000"}
+
+
+@pytest.mark.parametrize("name", ["grid", "colors"])
+def test_a_link_opens_an_arrangement_in_which_no_film_covers_another(page: Page, name: str) -> None:
+    look(page, f"/atlas?arrange={name}")
+    playwright.expect(page.get_by_role("button", name=name.capitalize())).to_have_attribute("aria-pressed", "true")
+    page.wait_for_load_state("networkidle")
+    # Of 60 films, 11 are in a row.
+    assert len({pointed(page, 0.5 + (column - 2) * 0.08, 0.58) for column in range(5)}) == 5
+    page.get_by_role("button", name="Select all in view").click()
+    expect(page, "#count").to_contain_text(f"{N_FILMS} films are selected")
+
+
+def test_another_arrangement_moves_films_there(browser: Any, url: str) -> None:
+    page = browser.new_page(base_url=url)
+    look(page)
+    page.get_by_role("button", name="Grid").click()
+    # A press while they move is not lost.
+    page.get_by_role("button", name="Colors").click()
+    until(page, lambda state: state.get("arrange") == "colors" and "z" in state)
+    page.get_by_role("button", name="Select all in view").click()
+    expect(page, "#count").to_contain_text(f"{N_FILMS} films are selected")
+    page.close()
 
 
 def test_dimmed_posters_do_not_answer(page: Page) -> None:

@@ -240,11 +240,14 @@ def test_films_are_added_alike(run: Run, fitted_home: Path, tmp_path: Path, titl
 @pytest.mark.parametrize("title", ["", "Dark Water", "Dark Water (1996)", "Crow, The (1996)"])
 def test_the_cold_start_agrees(doors: Doors, engine: Engine, tastes: Path, title: str) -> None:
     path = tastes / "posters" / "9.jpg"
-    words = ("--title", title, "--genre", "drama", *(() if title.endswith(")") else ("--year", "1996")))
+    terms = ("--director", "Ana Berg", "--cast", "Jo Lind", "--keyword", "night|rain")
+    words = ("--title", title, "--genre", "drama", *terms, *(() if title.endswith(")") else ("--year", "1996")))
     typed = doors.typed("cold-start", path, *words, "-k", "9", "--users", "50")
     year = None if title.endswith(")") else 1996
-    (result,) = engine.cold_start([keyart.NewFilm(path, title, year, ("drama",))], 9, 50)
-    parameters = {"title": title, "genre": "drama", "k": 9, "n_users": 50, **({"year": year} if year else {})}
+    people = {"directors": ["Ana Berg"], "cast": ["Jo Lind"], "keywords": ["night", "rain"]}
+    (result,) = engine.cold_start([keyart.NewFilm(path, title, year, ("drama",), **people)], 9, 50)
+    told = {"director": "Ana Berg", "cast": "Jo Lind", "keyword": ["night", "rain"]}
+    parameters = {"title": title, "genre": "drama", "k": 9, "n_users": 50, **told, **({"year": year} if year else {})}
     over_http = doors.post("/api/cold-start", params=parameters, data=path.read_bytes())
     # HTTP knows no path, and no file name to go by where there is no title.
     names = ("title", "query", "poster", "alpha", "region", "grid")

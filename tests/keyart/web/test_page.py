@@ -184,12 +184,12 @@ def test_exports_contain_the_shown_results(page: Page) -> None:
 
 
 def test_a_random_film_is_drawn_and_left_by_back(page: Page) -> None:
-    page.goto("/user")
-    page.goto("/?utm_source=letter")
+    page.goto("/")
+    page.get_by_role("button", name="Random film").click()
     page.wait_for_url("**film=*")
     expect(page, ".hit >> nth=0").to_be_visible()
     page.go_back()
-    page.wait_for_url("**/user")
+    expect(page, "#first").to_be_visible()
 
 
 def test_an_image_shows_expected_rating_and_audience(page: Page, poster: Path) -> None:
@@ -427,7 +427,7 @@ def test_words_that_are_no_title_become_a_description(
 ) -> None:
     with looking(browser, words_address, request) as page:
         page.goto(f"/?film={LEDGER}")
-        expect(page, "#title").to_have_attribute("placeholder", "A film, or what its poster shows")
+        expect(page, "#title").to_have_attribute("placeholder", "A title, an id, or what a poster shows")
         page.fill("#title", "midnight")
         expect(page, "#suggestions li").to_have_text(
             ["Midnight Ledger (1947)", "Midnight Ledger (2011)", "Posters that look like “midnight”"]
@@ -457,7 +457,7 @@ def test_a_description_comes_before_titles_that_only_resemble_it(
 ) -> None:
     with looking(browser, words_address, request) as page:
         page.goto(f"/?film={LEDGER}")
-        expect(page, "#title").to_have_attribute("placeholder", "A film, or what its poster shows")
+        expect(page, "#title").to_have_attribute("placeholder", "A title, an id, or what a poster shows")
         page.fill("#title", "red umbrella cipher")
         expect(page, "#suggestions li >> nth=0").to_have_text("Posters that look like “red umbrella cipher”")
         expect(page, "#suggestions li >> nth=1").to_have_text("The Umbrella Cipher (1962)")
@@ -476,4 +476,4 @@ def test_an_encoder_without_words_offers_titles_alone(page: Page) -> None:
     expect(page, "#name").to_have_text("Midnight Ledger (1947)")
     page.fill("#title", "red moon")
     expect(page, "#status").to_have_text("No film is titled like “red moon”.")
-    expect(page, "#title").to_have_attribute("placeholder", "Search a film")
+    expect(page, "#title").to_have_attribute("placeholder", "A title or an id")

@@ -1,19 +1,22 @@
 // Which part of the map is seen. Zoom 1 shows all of it on any screen, so that an address means the same everywhere.
 const MARGIN = 0.94;
-// Posters grow more slowly than the gaps between them, so that whoever goes nearer sees them come apart.
-const GROWTH = 0.75;
 const WIDEST = 150;
 
 export class Camera {
-  // `across` and `down` are the half sides of the part of the map where films are, about its middle.
-  constructor(nFilms, across, down) {
-    this.across = Math.max(across, 0.1);
-    this.down = Math.max(down, 0.1);
+  constructor() {
     this.x = this.y = 0;
     this.zoom = 1;
-    this.width = this.height = this.fitting = 1;
-    // So wide that all posters together would cover a disc as large as the map.
-    this.posterWidth = Math.sqrt(Math.PI / 1.5 / Math.max(nFilms, 1));
+    this.width = this.height = 1;
+    this.frame({ across: 1, down: 1, width: 1, growth: 1 });
+  }
+
+  // Takes up an arrangement: `across` and `down` are the half sides of the part of the plane where films are, about its middle.
+  frame({ across, down, width, growth }) {
+    this.across = Math.max(across, 0.1);
+    this.down = Math.max(down, 0.1);
+    this.posterWidth = width;
+    this.growth = growth;
+    this.resize(this.width, this.height);
   }
 
   resize(width, height) {
@@ -39,11 +42,11 @@ export class Camera {
   }
 
   get poster() {
-    return Math.min(this.posterWidth * this.fitting * this.zoom ** GROWTH, WIDEST);
+    return Math.min(this.posterWidth * this.fitting * this.zoom ** this.growth, WIDEST);
   }
 
   get nearest() {
-    return Math.max(4, 2 * (WIDEST / (this.posterWidth * this.fitting)) ** (1 / GROWTH));
+    return Math.max(4, 2 * (WIDEST / (this.posterWidth * this.fitting)) ** (1 / this.growth));
   }
 
   look(x, y, zoom) {

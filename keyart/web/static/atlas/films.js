@@ -3,8 +3,11 @@ export class Films {
   constructor(map) {
     this.n = map.movie_ids.length;
     this.movieIds = map.movie_ids;
-    this.x = Float32Array.from(map.x);
-    this.y = Float32Array.from(map.y);
+    this.mapX = Float32Array.from(map.x);
+    this.mapY = Float32Array.from(map.y);
+    // Where they are at the moment.
+    this.x = this.mapX.slice();
+    this.y = this.mapY.slice();
     this.cluster = map.cluster;
     this.year = map.year;
     this.title = map.title;
@@ -12,7 +15,7 @@ export class Films {
     this.genreNames = map.genre_names;
     this.clusters = map.clusters;
     this.sheets = map.sheets;
-    this.cell = { width: map.cell_width, height: map.cell_height, nColumns: map.n_columns };
+    this.cell = { width: map.cell_width, height: map.cell_height, small: map.small, nColumns: map.n_columns };
     this.notes = map.notes;
     this.rows = new Map(map.movie_ids.map((movieId, row) => [movieId, row]));
   }

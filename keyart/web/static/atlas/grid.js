@@ -2,10 +2,15 @@
 const A_CELL = 6; // films, about
 
 export class Grid {
-  constructor(x, y) {
-    this.x = x;
-    this.y = y;
-    this.side = Math.max(1, Math.round(Math.sqrt(x.length / A_CELL)));
+  constructor(films) {
+    this.films = films;
+    this.side = Math.max(1, Math.round(Math.sqrt(films.n / A_CELL)));
+    this.refresh();
+  }
+
+  // Films have moved.
+  refresh() {
+    const { x, y } = this.films;
     this.cells = Array.from({ length: this.side ** 2 }, () => []);
     for (let row = 0; row < x.length; row += 1) this.cells[this.#at(y[row]) * this.side + this.#at(x[row])].push(row);
   }
@@ -16,7 +21,7 @@ export class Grid {
 
   // Calls `visit` with each film between two corners.
   within(left, top, right, bottom, visit) {
-    const { x, y } = this;
+    const { x, y } = this.films;
     const [first, last] = [this.#at(left), this.#at(right)];
     for (let across = this.#at(top); across <= this.#at(bottom); across += 1) {
       for (let along = first; along <= last; along += 1) {
@@ -39,7 +44,7 @@ export class Grid {
     let best = null;
     let least = Infinity;
     this.within(x - reach, y - 1.5 * reach, x + reach, y + 1.5 * reach, (row) => {
-      const away = (this.x[row] - x) ** 2 + (this.y[row] - y) ** 2;
+      const away = (this.films.x[row] - x) ** 2 + (this.films.y[row] - y) ** 2;
       if (away < least && counts(row)) [best, least] = [row, away];
     });
     return best;

@@ -1,5 +1,6 @@
 // Draws the part of the map that is seen, in as much detail as its posters are large on the screen.
 import { Backdrop } from "./backdrop.js";
+import { Mosaic } from "./mosaic.js";
 
 const MANY = 1500; // films in view, from which on a backdrop moves instead of them
 const DOT = 4; // pixels wide: below, a poster is a dot of its color
@@ -17,6 +18,9 @@ export class Painter {
     this.camera = camera;
     this.pictures = pictures;
     this.backdrop = new Backdrop((context, seen, now) => this.#films(context, seen, now), repaint);
+    this.mosaic = new Mosaic(films, pictures);
+    this.moving = false; // from one arrangement to another
+    this.marks = [];
     this.density = 1;
     this.color = [];
     this.shown = null; // tells of a film whether it is of the legend's entry
@@ -47,8 +51,9 @@ export class Painter {
     context.fillStyle = style.backgroundColor;
     context.fillRect(0, 0, camera.width, camera.height);
     let n = 0;
-    this.grid.within(...camera.seen(camera.poster), () => { n += 1; });
-    if (n > MANY) this.backdrop.paint(context, camera, this.density, style.backgroundColor, now);
+    this.#each(camera, () => { n += 1; });
+    if (n > MANY && this.moving) this.mosaic.paint(context, camera, style.backgroundColor, this.shown);
+    else if (n > MANY) this.backdrop.paint(context, camera, this.density, style.backgroundColor, now);
     else this.#films(context, camera, now);
     const width = this.#larger();
     for (const row of [this.found, this.marked]) {
@@ -56,7 +61,35 @@ export class Painter {
       this.#film(context, camera, row, width, now);
       this.#frame(context, camera, row, width);
     }
+    if (!this.moving) this.#marks(style.backgroundColor);
     if (this.box) this.#band();
+  }
+
+  #each(camera, visit) {
+    if (!this.moving) this.grid.within(...camera.seen(camera.poster), visit);
+    else for (let row = 0; row < this.films.n; row += 1) visit(row);
+  }
+
+  // Words below films, such as years: the weightiest first, as many as there is room for.
+  #marks(paper) {
+    const { context, camera } = this;
+    context.font = "600 13px system-ui, sans-serif";
+    context.textAlign = "center";
+    context.textBaseline = "top";
+    context.lineJoin = "round";
+    context.lineWidth = 4;
+    context.strokeStyle = paper;
+    context.fillStyle = this.ink;
+    const taken = [];
+    for (const { x, y, text } of this.marks) {
+      const [left, top] = camera.toScreen(x, y);
+      const half = context.measureText(text).width / 2 + 4;
+      if (taken.some(([from, to]) => left + half > from && left - half < to)) continue;
+      taken.push([left - half, left + half]);
+      const line = Math.min(top + 3, camera.height - 18);
+      context.strokeText(text, left, line);
+      context.fillText(text, left, line);
+    }
   }
 
   #larger() {
@@ -76,7 +109,7 @@ export class Painter {
     const width = camera.poster;
     const above = [];
     context.globalAlpha = shown ? FADED : 1;
-    this.grid.within(...camera.seen(width), (row) => {
+    this.#each(camera, (row) => {
       if (shown ? shown(row) : selected.has(row)) above.push(row);
       else this.#film(context, camera, row, width, now);
     });
@@ -99,7 +132,7 @@ export class Painter {
     const [left, top, height, rim] = [x - width / 2, y - width * 0.75, width * 1.5, Math.min(4, width / 16)];
     context.fillRect(left - rim, top - rim, width + 2 * rim, height + 2 * rim);
     const poster = width > NEAR ? pictures.poster(row) : null;
-    const sheet = poster ? null : pictures.full(row, now);
+    const sheet = poster || width < SMALL ? null : pictures.full(row, now);
     if (poster) context.drawImage(poster, left, top, width, height);
     else if (sheet) {
       const { cell } = films;

@@ -1,9 +1,16 @@
 // The pictures of films: cells of sheets, small ones for afar, and larger posters for whoever is very near.
-const SMALL = 4; // times smaller: what is drawn while thousands are seen
+const TINY = 4; // times smaller again: for their colors, and while all move
 const RIM = 1; // pixels of color about each of the small ones, drawn once, as thousands a frame would take too long
+const GRAY = 0xff848a8d; // of films without a picture
 const MOST_SHEETS = 12; // decoded at full size, 25 MB each
 const MOST_POSTERS = 200;
 const AT_ONCE = 3;
+
+// Null where it does not come: its films stay plain rectangles of their colors.
+async function bitmap(address) {
+  const answer = await fetch(address).catch(() => null);
+  return answer?.ok ? createImageBitmap(await answer.blob()).catch(() => null) : null;
+}
 
 export class Pictures {
   constructor(films, changed) {
@@ -12,7 +19,7 @@ export class Pictures {
     this.sheetOf = new Int32Array(films.n).fill(-1);
     this.left = new Int32Array(films.n);
     this.top = new Int32Array(films.n);
-    this.sheets = films.sheets.map((sheet) => ({ ...sheet, file: null, small: null, rimmed: null, full: null, used: 0, requested: false }));
+    this.sheets = films.sheets.map((sheet) => ({ ...sheet, small: null, rimmed: null, full: null, used: 0, requested: false }));
     const { width, height, nColumns } = films.cell;
     films.sheets.forEach((sheet, number) => sheet.movie_ids.forEach((movieId, cell) => {
       const row = films.rows.get(movieId);
@@ -21,16 +28,21 @@ export class Pictures {
       this.left[row] = (cell % nColumns) * width;
       this.top[row] = Math.floor(cell / nColumns) * height;
     }));
+    const { small } = films.cell;
+    [this.across, this.down] = [width / small / TINY, height / small / TINY];
+    this.tiny = new Uint32Array(films.n * this.across * this.down).fill(GRAY);
+    this.isComplete = false;
     this.posters = new Map();
     this.color = [];
-    this.#fetchAll();
+    this.ready = this.#fetchAll();
   }
 
-  // A few at a time: a sheet takes 25 MB while it is decoded.
+  // Small ones first, a few at a time; those in full size come when they are looked at.
   async #fetchAll() {
     const waiting = [...this.sheets];
     const next = async () => { while (waiting.length) await this.#fetch(waiting.shift()); };
     await Promise.all(Array.from({ length: AT_ONCE }, next));
+    this.isComplete = true;
   }
 
   tint(color) {
@@ -41,8 +53,8 @@ export class Pictures {
   // Draws a small sheet anew, with the films' colors about them.
   #rim(sheet) {
     if (!sheet.small || !this.color.length) return;
-    const { cell: { width, height, nColumns }, rows } = this.films;
-    const [across, down] = [width / SMALL, height / SMALL];
+    const { cell: { width, height, small, nColumns }, rows } = this.films;
+    const [across, down] = [width / small, height / small];
     const drawn = new OffscreenCanvas(nColumns * (across + 2 * RIM), Math.ceil(sheet.movie_ids.length / nColumns) * (down + 2 * RIM));
     const context = drawn.getContext("2d");
     sheet.movie_ids.forEach((movieId, cell) => {
@@ -57,20 +69,46 @@ export class Pictures {
   }
 
   async #fetch(sheet) {
-    const answer = await fetch(sheet.url).catch(() => null);
-    if (!answer?.ok) return; // its films stay plain rectangles of their colors
-    sheet.file = await answer.blob();
-    const whole = await createImageBitmap(sheet.file);
-    const size = { resizeWidth: whole.width / SMALL, resizeHeight: whole.height / SMALL, resizeQuality: "high" };
-    sheet.small = await createImageBitmap(whole, size);
+    sheet.small = await bitmap(`${sheet.url}?size=small`);
+    this.#shrink(sheet);
     this.#rim(sheet);
-    this.#keep(sheet, whole);
     this.changed();
   }
 
-  #keep(sheet, whole) {
-    sheet.full = whole;
-    sheet.requested = false;
+  // Keeps the pixels of a sheet's films, a few of each.
+  #shrink({ small, movie_ids: movieIds }) {
+    if (!small) return;
+    const [width, height] = [small.width / TINY, small.height / TINY];
+    const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+    context.imageSmoothingQuality = "high";
+    context.drawImage(small, 0, 0, width, height);
+    const pixels = new Uint32Array(context.getImageData(0, 0, width, height).data.buffer);
+    const { across, down, films: { rows, cell: { nColumns } } } = this;
+    movieIds.forEach((movieId, cell) => {
+      for (let line = 0; line < down; line += 1) {
+        const from = (Math.floor(cell / nColumns) * down + line) * width + (cell % nColumns) * across;
+        this.tiny.set(pixels.subarray(from, from + across), (rows.get(movieId) * down + line) * across);
+      }
+    });
+  }
+
+  // The few pixels of a film, as bytes.
+  pixels(row) {
+    const n = this.across * this.down;
+    return new Uint8Array(this.tiny.buffer, 4 * row * n, 4 * n);
+  }
+
+  async #fetchFull(sheet) {
+    sheet.requested = true;
+    sheet.full = await bitmap(sheet.url);
+    // What did not come is not asked for again and again.
+    sheet.requested = !sheet.full;
+    this.#forget(sheet);
+    this.changed();
+  }
+
+  // Of the sheets in full size, those that were seen last stay.
+  #forget(sheet) {
     const drawn = this.sheets.filter((each) => each.full).sort((one, other) => other.used - one.used);
     for (const old of drawn.slice(MOST_SHEETS)) {
       if (old === sheet) continue;
@@ -83,11 +121,11 @@ export class Pictures {
   drawSmall(context, row, x, y, width) {
     const sheet = this.sheets[this.sheetOf[row]]?.rimmed;
     if (!sheet) return false;
-    const { width: cellWidth, height: cellHeight } = this.films.cell;
-    const [across, down] = [cellWidth / SMALL + 2 * RIM, cellHeight / SMALL + 2 * RIM];
+    const { width: cellWidth, height: cellHeight, small } = this.films.cell;
+    const [across, down] = [cellWidth / small + 2 * RIM, cellHeight / small + 2 * RIM];
     const left = (this.left[row] / cellWidth) * across;
     const top = (this.top[row] / cellHeight) * down;
-    const wide = width * (1 + (2 * RIM * SMALL) / cellWidth);
+    const wide = width * (1 + (2 * RIM * small) / cellWidth);
     const high = (wide * down) / across;
     context.drawImage(sheet, left, top, across, down, x - wide / 2, y - high / 2, wide, high);
     return true;
@@ -96,12 +134,9 @@ export class Pictures {
   // The sheet that shows a film at its full size; null while there is none.
   full(row, now) {
     const sheet = this.sheets[this.sheetOf[row]];
-    if (!sheet?.file) return null;
+    if (!sheet) return null;
     sheet.used = now;
-    if (!sheet.full && !sheet.requested) {
-      sheet.requested = true;
-      createImageBitmap(sheet.file).then((whole) => { this.#keep(sheet, whole); this.changed(); });
-    }
+    if (!sheet.full && !sheet.requested) this.#fetchFull(sheet);
     return sheet.full;
   }
 
