@@ -32,7 +32,8 @@ class ScoredIds:
     @classmethod
     def ranked(cls, ids: npt.NDArray[Any], scores: npt.NDArray[Any], k: int | None = None) -> Self:
         """Order ids by score, best first; ties by ascending id."""
-        order = np.lexsort((ids, -scores))[:k]
+        rows = np.arange(len(ids)) if k is None else rows_of_largest(scores, k)
+        order = rows[np.lexsort((ids[rows], -scores[rows]))[:k]]
         return cls(ids[order], scores[order])
 
     def take(self, rows: npt.NDArray[Any] | slice) -> Self:
@@ -41,3 +42,13 @@ class ScoredIds:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+def rows_of_largest(scores: npt.NDArray[Any], n: int) -> npt.NDArray[np.intp]:
+    """Return the rows of the n highest scores and of all that equal the last of them, ascending.
+
+    It takes far less than sorting all scores.
+    """
+    if n >= len(scores):
+        return np.arange(len(scores))
+    return np.flatnonzero(scores >= np.partition(scores, -n)[-n])

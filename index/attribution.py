@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,15 @@ class Contributions:
         return min(max(math.fsum(self.grid.flat), -1.0), 1.0)
 
 
+class PairedContributions(NamedTuple):
+    """How much the cells of two maps contribute to their cosine: those of each, and every pair of one with another."""
+
+    first: Contributions
+    second: Contributions
+    # Of shape (cells of the first, cells of the second), cells in the order of rows.
+    pairs: Floats
+
+
 def contributions(
     first: npt.NDArray[np.floating],
     second: npt.NDArray[np.floating],
@@ -57,68 +67,48 @@ def contributions(
 
 def embedded_contributions(
     first: npt.NDArray[np.floating], second: npt.NDArray[np.floating], embedding: WhitenedEmbedding
-) -> tuple[Contributions, Contributions]:
-    """Decompose the cosine of two embedded rows of features, once by the cells of the first and once of the second.
+) -> PairedContributions:
+    """Decompose the cosine of two embedded rows of features by pairs of cells.
 
-    Both add up to the cosine. Computed in float64.
+    They add up to the cosine, and so do those of the cells of each. Computed in float64.
     """
     names = ("the first row", "the second row")
     rows = [_checked(row, embedding.map_shape, name) for row, name in zip((first, second), names, strict=True)]
-    passes = [_Pass.of(embedding, row) for row in rows]
-    return passes[0].contributions(passes[1]), passes[1].contributions(passes[0])
+    of_first, of_second = (_embedded_cells(embedding, row) for row in rows)
+    pairs = of_first @ of_second.T
+    shape = embedding.map_shape[:2]
+    of_each = [Contributions(pairs.sum(axis=axis).reshape(shape)) for axis in (1, 0)]
+    return PairedContributions(of_each[0], of_each[1], pairs)
 
 
-@dataclass(frozen=True)
-class _Pass:
-    """One row on its way through an embedding."""
-
-    embedding: WhitenedEmbedding
-    # What pools were made from, of the embedding's map shape.
-    cells: Floats
-    # For each part, the pooled numbers less their mean, and the length of what the directions make of them.
-    centered: tuple[Floats, ...]
-    lengths: tuple[float, ...]
-    # The embedded row before it is scaled to length 1.
-    embedded: Floats
-
-    @classmethod
-    def of(cls, embedding: WhitenedEmbedding, row: Floats) -> _Pass:
-        cells = row.reshape(embedding.map_shape)
-        centered = tuple(
-            part.centered(cells[None].astype(np.float32))[0].astype(np.float64) for part in embedding.parts
-        )
-        projected = [numbers @ part.projection for numbers, part in zip(centered, embedding.parts, strict=True)]
-        lengths = tuple(float(np.linalg.norm(numbers)) or 1.0 for numbers in projected)
-        units = [numbers / length for numbers, length in zip(projected, lengths, strict=True)]
-        return cls(embedding, cells, centered, lengths, np.concatenate(units) @ embedding.rotation)
-
-    @property
-    def length(self) -> float:
-        return float(np.linalg.norm(self.embedded)) or 1.0
-
-    def contributions(self, other: _Pass) -> Contributions:
-        weights = self.embedding.rotation @ other.embedded / (self.length * other.length)
-        grid, start = np.zeros(self.cells.shape[:2]), 0
-        for part, numbers, length in zip(self.embedding.parts, self.centered, self.lengths, strict=True):
-            of_part = weights[start : start + part.directions.shape[1]]
-            start += len(of_part)
-            products = numbers * (part.projection @ of_part) / length
-            grid += _split(products, np.abs(self.cells), part.pool)
-        return Contributions(grid)
+def _embedded_cells(embedding: WhitenedEmbedding, row: Floats) -> Floats:
+    """Split an embedded row of length 1 among the cells of its map: (cells, n_dimensions), which add up to it."""
+    cells, parts = row.reshape(embedding.map_shape), []
+    for part in embedding.parts:
+        numbers = part.centered(cells[None].astype(np.float32))[0].astype(np.float64)
+        projected = _split(numbers, np.abs(cells), part.pool) @ part.projection
+        parts.append(projected / _length(projected))
+    embedded = np.concatenate(parts, axis=1) @ embedding.rotation
+    return np.asarray(embedded / _length(embedded))
 
 
-def _split(products: Floats, sizes: Floats, pool: str) -> Floats:
-    """Split the products of pooled numbers among the cells that were pooled, by the share of each."""
+def _length(rows: Floats) -> float:
+    return float(np.linalg.norm(rows.sum(axis=0))) or 1.0
+
+
+def _split(numbers: Floats, sizes: Floats, pool: str) -> Floats:
+    """Split pooled numbers among the cells that were pooled, by the share of each: (cells, numbers)."""
     height, width, channels = sizes.shape
     weights = pool_weights(pool, height, width).astype(np.float64)
-    grid = np.zeros(height * width)
-    for of_pool, of_cells in zip(products.reshape(len(weights), channels), weights, strict=True):
+    split = np.empty((height * width, len(weights), channels))
+    for number, of_cells in enumerate(weights):
         parts = of_cells[:, None] * sizes.reshape(height * width, channels)
         totals = parts.sum(axis=0)
         # A pool of zeros is split as it was weighted.
-        shares = np.divide(parts, totals, out=np.repeat(of_cells[:, None], channels, axis=1), where=totals > 0)
-        grid += shares @ of_pool
-    return grid.reshape(height, width)
+        split[:, number] = np.divide(
+            parts, totals, out=np.repeat(of_cells[:, None], channels, axis=1), where=totals > 0
+        )
+    return (split * numbers.reshape(len(weights), channels)).reshape(height * width, -1)
 
 
 def _checked(row: npt.NDArray[np.floating], map_shape: tuple[int, int, int], name: str) -> Floats:

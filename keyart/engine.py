@@ -71,6 +71,7 @@ from keyart.workspace.index import (
     StoredFeatures,
     check_identity,
     check_takes_text,
+    map_shape_of,
     notes_on_any_index,
     open_blended_index,
     open_index,
@@ -267,6 +268,16 @@ class Engine:
     def n_features(self) -> int:
         """The width of the embeddings that `similar` takes; 0 without an index of posters."""
         return 0 if self._index is None else self._index.n_features
+
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        """The columns and rows of the regions that `similar` compares and `explain` tells apart; None without any."""
+        if self._index is None or isinstance(self._index, BlendedIndex):
+            return None
+        with suppress(NotBuiltError, DataError, ConfigError):
+            height, width, _ = map_shape_of(self._store)
+            return width, height
+        return None
 
     @property
     def takes_text(self) -> bool:

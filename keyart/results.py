@@ -352,6 +352,9 @@ class Explanation:
         is compared with the same region of the other poster, so that one grid describes both.
     notes : tuple of str
         What a reader should know, a sentence each.
+    pairs : ndarray of shape (height · width, height · width), float64, optional
+        The contribution of each region of the first poster, in the order of rows, with each region of the second. Its
+        sums over columns and over rows are the two grids. None where a region is compared with the same one only.
     """
 
     films: tuple[Query, Query]
@@ -360,6 +363,7 @@ class Explanation:
     centered: bool
     second_grid: npt.NDArray[np.float64] | None = None
     notes: tuple[str, ...] = ()
+    pairs: npt.NDArray[np.float64] | None = None
 
     @property
     def grids(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -373,7 +377,7 @@ class Explanation:
         -------
         dict
             films, similarity, centered, grid: a list of rows, the top one first, second_grid: likewise or None, notes.
-            Nothing is rounded.
+            Nothing is rounded. The pairs of regions are left out.
         """
         return {
             "films": [film.to_dict() for film in self.films],

@@ -16,8 +16,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from catalog.scored_ids import ScoredIds
-from cf.hybrid.calibration import Calibration, FloatArray, calibrate, reciprocal_ranks
+from catalog.scored_ids import ScoredIds, rows_of_largest
+from cf.hybrid.calibration import Calibration, FloatArray, Scale, calibrate, reciprocal_ranks
 
 # Defaults until they are tuned: the largest weight of CF, and the number of ratings at which it has half that.
 CF_SHARE = 0.5
@@ -68,7 +68,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Blend:
-    """Candidates ranked by their blended score, best first; similarities are NaN where unknown."""
+    """Candidates by ascending id, and their blended scores; similarities are NaN where unknown."""
 
     movie_ids: npt.NDArray[np.int64]
     scores: FloatArray
@@ -77,6 +77,31 @@ class Blend:
     alphas: FloatArray
     content: FloatArray  # calibrated
     content_shares: FloatArray
+    # What decides between equal scores: a short visual scale calibrates several films to one value.
+    finer: tuple[FloatArray, ...]
+
+    def take(self, rows: npt.NDArray[np.intp]) -> Blend:
+        """Select candidates by position."""
+        return Blend(
+            self.movie_ids[rows],
+            self.scores[rows],
+            self.visual[rows],
+            self.cf[rows],
+            self.alphas[rows],
+            self.content[rows],
+            self.content_shares[rows],
+            tuple(one[rows] for one in self.finer),
+        )
+
+    def best(self, n: int, among: npt.NDArray[np.intp] | None = None) -> npt.NDArray[np.intp]:
+        """Return the rows of the n highest scores, or of those among some ascending rows, best first.
+
+        Ties are by ascending id.
+        """
+        rows = np.arange(len(self.scores)) if among is None else among
+        rows = rows[rows_of_largest(self.scores[rows], n)]
+        keys = [-one[rows] for one in (self.scores, *self.finer)]
+        return rows[np.lexsort(keys[::-1])[:n]]
 
 
 @dataclass(frozen=True)
@@ -153,30 +178,14 @@ def blend(
     counts = ~np.isnan(sides.visual) & (of_looks > 0)
     counts |= ~np.isnan(sides.calibrated_cf) & (of_ratings > 0)
     counts |= ~np.isnan(sides.calibrated_content) & (of_content > 0)
-    order = _order(candidates, scores, _finer(sides.cf, of_ratings), _finer(sides.content, of_content))
-    order = order[counts[order]]
-    return Blend(
-        candidates[order],
-        scores[order],
-        sides.visual[order],
-        sides.calibrated_cf[order],
-        share[order],
-        sides.calibrated_content[order],
-        of_content[order],
-    )
+    finer = _finer(sides.cf, of_ratings), _finer(sides.content, of_content)
+    cf_values, content_values = sides.calibrated_cf, sides.calibrated_content
+    whole = Blend(candidates, scores, sides.visual, cf_values, share, content_values, of_content, finer)
+    return whole if counts.all() else whole.take(np.flatnonzero(counts))
 
 
 def _finer(similarities: FloatArray, shares: FloatArray) -> FloatArray:
-    """Return what decides between equal scores: a short visual scale calibrates several films to one value."""
     return np.where((shares > 0) & ~np.isnan(similarities), similarities, -np.inf)
-
-
-def _order(candidates: npt.NDArray[np.int64], scores: FloatArray, *finer: FloatArray) -> npt.NDArray[np.intp]:
-    deciding = [-one for one in finer if not np.isneginf(one).all()]
-    if not deciding:
-        # Candidates are ascending already; most of the time of a query of looks alone would go into sorting them.
-        return np.argsort(-scores, kind="stable")
-    return np.lexsort((candidates, *reversed(deciding), -scores))
 
 
 def calibrated_sides(
@@ -189,20 +198,18 @@ def calibrated_sides(
     """Align all similarities with the candidates and bring them onto one scale."""
     visual_values, cf_values = _aligned(visual, candidates), _aligned(cf, candidates)
     content_values = _aligned(content.similarities if content else ScoredIds.empty(), candidates)
-    scale = _scale(visual_values, content_values, content)
-    if calibration == Calibration.RECIPROCAL_RANK:
-        scale = reciprocal_ranks(visual_values)
+    by_rank = calibration == Calibration.RECIPROCAL_RANK
+    looks = reciprocal_ranks(visual_values) if by_rank else visual_values
+    scale = Scale.of(looks if by_rank else _scale(visual_values, content_values, content), len(candidates))
     calibrated, unknown_cf = calibrate(cf_values, scale, calibration)
     calibrated_content, unknown_content = calibrate(content_values, scale, calibration)
-    unknown_visual = float(np.nanmean(scale)) if (~np.isnan(scale)).any() else 0.0
-    looks = reciprocal_ranks(visual_values) if calibration == Calibration.RECIPROCAL_RANK else visual_values
     return Sides(
         visual_values,
         cf_values,
         calibrated,
         content_values,
         calibrated_content,
-        np.where(np.isnan(looks), unknown_visual, looks),
+        np.where(np.isnan(looks), scale.mean, looks),
         np.where(np.isnan(calibrated), unknown_cf, calibrated),
         np.where(np.isnan(calibrated_content), unknown_content, calibrated_content),
     )
@@ -217,15 +224,13 @@ def _scale(visual: FloatArray, content: FloatArray, given: Content | None) -> Fl
 
 def candidate_ids(*sides: ScoredIds) -> npt.NDArray[np.int64]:
     """List the films with at least one similarity, ascending."""
-    first, *others = sides
-    ids = first.ids
-    for side in others:
-        ids = np.concatenate([ids, side.ids[~np.isin(side.ids, ids)]])
-    # A stable sort takes one pass over ids that are ascending already.
-    return np.sort(ids.astype(np.int64), kind="stable")
+    ids = np.sort(np.concatenate([side.ids.astype(np.int64) for side in sides]))
+    return ids[np.diff(ids, prepend=ids[:1] - 1) > 0]
 
 
 def _aligned(side: ScoredIds, candidates: npt.NDArray[np.int64]) -> FloatArray:
+    if np.array_equal(side.ids, candidates):
+        return side.scores.astype(np.float64)
     values = np.full(len(candidates), np.nan)
     values[np.searchsorted(candidates, side.ids)] = side.scores
     return values

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
+
+from catalog.lazy import lazy
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -26,18 +29,46 @@ class Calibration(StrEnum):
     """Both sides become 1 / (60 + rank), as in reciprocal-rank fusion; a score is then no cosine."""
 
 
-def calibrate(values: FloatArray, scale: FloatArray, calibration: Calibration) -> tuple[FloatArray, float]:
+@dataclass(frozen=True)
+class Scale:
+    """The known visual similarities of a query, to whose scale the values of all candidates are brought."""
+
+    targets: FloatArray
+    n_candidates: int
+
+    @classmethod
+    def of(cls, similarities: FloatArray, n_candidates: int) -> Scale:
+        """Leave out unknown similarities."""
+        return cls(similarities[~np.isnan(similarities)], n_candidates)
+
+    @lazy
+    def mean(self) -> float:
+        """Return the similarity of a typical film."""
+        return float(self.targets.mean()) if len(self.targets) else 0.0
+
+    @lazy
+    def quantiles(self) -> FloatArray:
+        """Return what the r-th of all candidates takes: the value at the same fraction of the scale.
+
+        The scale may hold fewer films.
+        """
+        fractions = (np.arange(self.n_candidates) + 0.5) / self.n_candidates
+        n_targets = len(self.targets)
+        return np.interp(fractions, (np.arange(n_targets) + 0.5) / n_targets, np.sort(self.targets)[::-1])
+
+
+def calibrate(values: FloatArray, scale: Scale, calibration: Calibration) -> tuple[FloatArray, float]:
     """Return the calibrated values, NaN where unknown, and the value that an unknown one is imputed with."""
-    known, targets = ~np.isnan(values), scale[~np.isnan(scale)]
+    known = ~np.isnan(values)
     if calibration == Calibration.RECIPROCAL_RANK:
         return reciprocal_ranks(values), 1 / (_RANK_OFFSET + (known.sum() + 1 + len(values)) / 2)
-    if not len(targets) or not known.any():
-        return values, float(targets.mean()) if len(targets) else 0.0
+    if not len(scale.targets) or not known.any():
+        return values, scale.mean
     if calibration == Calibration.PERCENTILE:
-        return _by_quantiles(values, known, np.sort(targets)[::-1])
+        return _by_quantiles(values, known, scale)
     to_scale = _by_deviations if calibration == Calibration.Z_SCORE else _by_range
-    calibrated = to_scale(values, values[known], targets)
-    return calibrated, min(float(targets.mean()), float(calibrated[known].min()))
+    calibrated = to_scale(values, values[known], scale.targets)
+    return calibrated, min(scale.mean, float(calibrated[known].min()))
 
 
 def reciprocal_ranks(values: FloatArray) -> FloatArray:
@@ -62,20 +93,22 @@ def _by_range(values: FloatArray, known: FloatArray, targets: FloatArray) -> Flo
     return np.asarray(targets.min() + (targets.max() - targets.min()) * fractions)
 
 
-def _by_quantiles(values: FloatArray, known: npt.NDArray[np.bool_], targets: FloatArray) -> tuple[FloatArray, float]:
-    """Map values onto the quantiles of a descending scale; unknown ones take the mean of the quantiles left over."""
-    n_known, n = int(known.sum()), len(values)
-    # The r-th of n candidates takes the value at the same fraction of the scale, which may hold fewer films.
-    fractions = (np.arange(n) + 0.5) / n
-    quantiles = np.interp(fractions, (np.arange(len(targets)) + 0.5) / len(targets), targets)
-    calibrated = np.full(n, np.nan)
+def _by_quantiles(values: FloatArray, known: npt.NDArray[np.bool_], scale: Scale) -> tuple[FloatArray, float]:
+    """Map values to the quantiles of a scale; unknown ones take the mean of the quantiles left over."""
+    n_known, quantiles = int(known.sum()), scale.quantiles
+    calibrated = np.full(len(values), np.nan)
     calibrated[known] = _by_rank(values[known], quantiles[:n_known])
-    return calibrated, float(quantiles[n_known:].mean()) if n_known < n else float(targets.mean())
+    return calibrated, float(quantiles[n_known:].mean()) if n_known < len(values) else scale.mean
 
 
 def _by_rank(values: FloatArray, descending_targets: FloatArray) -> FloatArray:
     """Map the largest value to the first target and so on; equal values share the mean of their targets."""
-    _, groups = np.unique(-values, return_inverse=True)
-    order = np.argsort(groups, kind="stable")
-    totals = np.bincount(groups[order], weights=descending_targets)
-    return np.asarray((totals / np.bincount(groups))[groups])
+    order = np.argsort(-values)
+    descending = values[order]
+    is_first = np.ones(len(values), bool)
+    is_first[1:] = descending[1:] != descending[:-1]
+    firsts = np.flatnonzero(is_first)
+    counts = np.diff(firsts, append=len(values))
+    mapped = np.empty(len(values))
+    mapped[order] = np.repeat(np.add.reduceat(descending_targets, firsts) / counts, counts)
+    return mapped

@@ -198,7 +198,7 @@ class ColdStarter:
         films = self.catalog.films(nearest.ids.tolist())
         listed = nearest.take(np.isin(nearest.ids, list(films)))
         ranked = blend(listed, ScoredIds.empty(), 1.0, candidate_ids(listed, ScoredIds.empty()))
-        return make_hits(ranked, range(min(k, len(listed))), films, self.poster_paths)
+        return make_hits(ranked, ranked.best(k).tolist(), films, self.poster_paths)
 
 
 def _fans(audience: ScoredIds) -> tuple[LikelyFan, ...]:

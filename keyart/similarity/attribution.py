@@ -39,8 +39,8 @@ def _explain(workspace: Workspace, index: CosineIndex, first: Film, second: Film
     names = f"the features of {first_query.label}", f"the features of {second_query.label}"
     films = (first_query, second_query)
     if index.embedding is not None:
-        parts, of_second = embedded_contributions(first_row, second_row, index.embedding)
-        return Explanation(films, parts.similarity, parts.grid, centered=True, second_grid=of_second.grid)
+        parts, of_second, pairs = embedded_contributions(first_row, second_row, index.embedding)
+        return Explanation(films, parts.similarity, parts.grid, centered=True, second_grid=of_second.grid, pairs=pairs)
     parts = contributions(first_row, second_row, map_shape, index.mean, names=names)
     return Explanation(films, parts.similarity, parts.grid, index.centered)
 

@@ -23,8 +23,15 @@ from keyart.similarity.query import SimilarOptions
 Shares = Callable[[npt.NDArray[np.int64]], tuple[FloatArray, FloatArray]]
 """Maps candidate movie_ids to their visual shares of what looks and ratings count, and to their shares of content."""
 
+InCommon = Callable[[int], tuple[str, ...]]
+"""Names what a film has in common with the query."""
+
 # So many of the films nearest by content are compared exactly by their looks.
 _N_SETTLED = 200
+
+
+def _nothing_in_common(_movie_id: int) -> tuple[str, ...]:
+    return ()
 
 
 @dataclass(frozen=True)
@@ -37,19 +44,17 @@ class Evidence:
     content: ScoredIds = field(default_factory=ScoredIds.empty)
     # Visual similarities of a typical film, for queries without a poster.
     scale: FloatArray | None = None
-    # Names what a film has in common with the query.
-    in_common: Callable[[int], tuple[str, ...]] = lambda _movie_id: ()
+    in_common: InCommon = _nothing_in_common
 
     def settle(self) -> None:
         """Make the visual similarities exact of the films that ratings or content may lift."""
-        if self.scan is None:
+        if self.scan is None or self.scan.is_exact.all():
             return
         alphas, _ = self.shares(self.cf.ids.astype(np.int64))
         if (alphas < 1).any():
             self.scan.settle(self.cf.ids)
         if len(self.content):
-            nearest = np.argsort(-self.content.scores, kind="stable")[:_N_SETTLED]
-            self.scan.settle(self.content.ids[nearest])
+            self.scan.settle(ScoredIds.ranked(self.content.ids, self.content.scores, _N_SETTLED).ids)
 
     def blend(self, calibration: Calibration) -> Blend:
         """Blend all sides as they are now."""
@@ -101,11 +106,11 @@ class Ranking:
             firsts, to_earlier = self._diverse(ranked, rows, firsts, options)
         shown = [rows[first] for first in firsts]
         films = self._catalog.films(ranked.movie_ids[shown].tolist())
-        hits = make_hits(ranked, shown, films, self._poster_paths, [same[first] for first in firsts])
-        return tuple(
-            replace(hit, to_earlier=_known(near), in_common=evidence.in_common(hit.movie_id))
-            for hit, near in zip(hits, to_earlier, strict=True)
-        )
+        groups_of_shown = [same[first] for first in firsts]
+        hits = make_hits(ranked, shown, films, self._poster_paths, groups_of_shown, evidence.in_common)
+        if not options.diverse:
+            return hits
+        return tuple(replace(hit, to_earlier=_known(near)) for hit, near in zip(hits, to_earlier, strict=True))
 
     def hit_of(self, evidence: Evidence, movie_id: int) -> Hit | None:
         """Return the hit of one film, as if all were asked for; None where nothing is known that counts."""
@@ -114,8 +119,9 @@ class Ranking:
             evidence.scan.settle([movie_id])
         ranked = evidence.blend(self._calibration)
         rows = np.flatnonzero(ranked.movie_ids == movie_id).tolist()
-        hits = make_hits(ranked, rows, self._catalog.films([movie_id]), self._poster_paths)
-        return replace(hits[0], in_common=evidence.in_common(movie_id)) if hits else None
+        films = self._catalog.films([movie_id])
+        hits = make_hits(ranked, rows, films, self._poster_paths, in_common=evidence.in_common)
+        return hits[0] if hits else None
 
     def _diverse(
         self, ranked: Blend, rows: Sequence[int], firsts: Sequence[int], options: SimilarOptions
@@ -136,15 +142,19 @@ class Ranking:
     def _listed(self, ranked: Blend, n: int, allowed: set[int] | None) -> list[int]:
         """List the first n rows whose films may be shown; a later load may have removed some from the catalog."""
         if allowed is not None:
-            return [row for row, movie_id in enumerate(ranked.movie_ids.tolist()) if movie_id in allowed][:n]
-        rows: list[int] = []
-        for start in range(0, len(ranked.movie_ids), 2 * n):
-            movie_ids = ranked.movie_ids[start : start + 2 * n].tolist()
-            films = self._catalog.films(movie_ids)
-            rows += [start + row for row, movie_id in enumerate(movie_ids) if movie_id in films]
-            if len(rows) >= n:
-                break
-        return rows[:n]
+            is_allowed = np.isin(ranked.movie_ids, np.fromiter(allowed, np.int64, len(allowed)))
+            first: list[int] = ranked.best(n, np.flatnonzero(is_allowed)).tolist()
+            return first
+        n_ranked = n
+        while True:
+            rows = ranked.best(n_ranked).tolist()
+            films = self._catalog.films(ranked.movie_ids[rows].tolist())
+            listed = [
+                row for row, movie_id in zip(rows, ranked.movie_ids[rows].tolist(), strict=True) if movie_id in films
+            ]
+            if len(listed) >= n or len(rows) < n_ranked:
+                return listed[:n]
+            n_ranked *= 2
 
 
 def make_hits(
@@ -153,9 +163,11 @@ def make_hits(
     films: Mapping[int, Film],
     poster_paths: Mapping[int, Path],
     same_artwork: Sequence[Sequence[int]] | None = None,
+    in_common: InCommon = _nothing_in_common,
 ) -> tuple[Hit, ...]:
     """Convert rows of a blend to hits; `same_artwork` lists the rows that each of them stands for."""
     hits = []
+    visual_ranks, cf_ranks, content_ranks = (_ranks(side, rows) for side in (ranked.visual, ranked.cf, ranked.content))
     for rank, row in enumerate(rows, start=1):
         film = films[int(ranked.movie_ids[row])]
         others = list(same_artwork[rank - 1]) if same_artwork else []
@@ -172,21 +184,25 @@ def make_hits(
                 alpha=round(float(ranked.alphas[row]), 6),
                 poster_path=poster_paths.get(film.movie_id),
                 same_artwork=tuple(ranked.movie_ids[others].tolist()),
-                visual_rank=_rank(ranked.visual, row),
-                cf_rank=_rank(ranked.cf, row),
+                visual_rank=visual_ranks[rank - 1],
+                cf_rank=cf_ranks[rank - 1],
                 content=_known(ranked.content[row]),
                 content_share=round(float(ranked.content_shares[row]), 6),
-                content_rank=_rank(ranked.content, row),
+                content_rank=content_ranks[rank - 1],
                 imdb_id=film.imdb_id,
                 tmdb_id=film.tmdb_id,
+                in_common=in_common(film.movie_id),
             )
         )
     return tuple(hits)
 
 
-def _rank(values: FloatArray, row: int) -> int | None:
-    # Comparisons with what is not known are false.
-    return None if np.isnan(values[row]) else int((values > values[row]).sum()) + 1
+def _ranks(values: FloatArray, rows: Sequence[int]) -> list[int | None]:
+    """Return the rank of the values of some rows among all that are known, from 1; None where one is not known."""
+    ascending = np.sort(values[~np.isnan(values)])
+    n_not_above = np.searchsorted(ascending, values[rows], side="right")
+    ranks = (len(ascending) - n_not_above + 1).tolist()
+    return [None if np.isnan(value) else rank for rank, value in zip(ranks, values[rows], strict=True)]
 
 
 def _known(value: float) -> float | None:

@@ -252,7 +252,8 @@ class LookAlikes:
 
     def _n_of_pairs(self, n_rated: int, cf: ScoredIds, candidates: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         movie_ids, n_ratings = self._n_ratings
-        return n_ratings_of_pairs(n_rated, n_ratings[rows_of(movie_ids, candidates)], np.isin(candidates, cf.ids))
+        is_known = rows_of(np.sort(cf.ids), candidates) >= 0
+        return n_ratings_of_pairs(n_rated, n_ratings[rows_of(movie_ids, candidates)], is_known)
 
     def _check_diverse(self, options: SimilarOptions) -> None:
         if options.diverse and self.index is None:

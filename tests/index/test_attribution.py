@@ -134,7 +134,8 @@ def test_contributions_to_an_embedded_cosine_add_up(shape: tuple[int, int, int] 
     for first, second in ((0, 1), (5, 200), (7, 7)):
         units = embedding.units(features[[first, second]])
         parts = embedded_contributions(features[first], features[second], embedding)
-        for part in parts:
+        np.testing.assert_allclose(parts.pairs.sum(), parts.first.similarity)
+        for part in parts[:2]:
             assert part.similarity == pytest.approx(float(units[0] @ units[1]), abs=1e-5)
             assert part.grid.shape == ((3, 2) if shape else (1, 1))
 
@@ -142,15 +143,30 @@ def test_contributions_to_an_embedded_cosine_add_up(shape: tuple[int, int, int] 
 def test_the_order_of_two_embedded_films_does_not_matter() -> None:
     features = random_features(1, 300, 48)
     embedding = WhitenedEmbedding.fit(films_of(features), (3, 2, 8), np.random.default_rng(0))
-    one, other = embedded_contributions(features[0], features[1], embedding)
+    one, other, pairs = embedded_contributions(features[0], features[1], embedding)
     swapped = embedded_contributions(features[1], features[0], embedding)
     np.testing.assert_allclose(swapped[0].grid, other.grid)
     np.testing.assert_allclose(swapped[1].grid, one.grid)
+    np.testing.assert_allclose(swapped.pairs, pairs.T)
 
 
 def test_a_pool_is_split_by_the_share_of_each_cell() -> None:
-    np.testing.assert_allclose(_split(np.array([12.0, 5.0]), np.array([[[1.0], [2.0], [3.0]]]), "columns"), [[3, 5, 9]])
-    sizes = np.array([[[1.0, 0.0]], [[3.0, 0.0]]])
-    np.testing.assert_allclose(_split(np.array([8.0, 2.0]), sizes, "columns"), [[3.0], [7.0]])
-    np.testing.assert_allclose(_split(np.array([8.0, 2.0]), sizes, "whole"), [[3.0], [7.0]])
-    np.testing.assert_allclose(_split(np.array([8.0, 2.0, 4.0, 0.0]), sizes, "rows"), [[10.0], [4.0]])
+    def of_cells(numbers: list[float], sizes: list[list[list[float]]], pool: str) -> list[float]:
+        split: list[float] = _split(np.array(numbers), np.array(sizes), pool).sum(axis=1).tolist()
+        return split
+
+    assert of_cells([12, 5], [[[1], [2], [3]]], "columns") == pytest.approx([3, 5, 9])
+    sizes: list[list[list[float]]] = [[[1, 0]], [[3, 0]]]
+    assert of_cells([8, 2], sizes, "columns") == pytest.approx([3, 7])
+    assert of_cells([8, 2], sizes, "whole") == pytest.approx([3, 7])
+    assert of_cells([8, 2, 4, 0], sizes, "rows") == pytest.approx([10, 4])
+
+
+def test_regions_that_move_are_linked() -> None:
+    """What lies at the left of one poster and at the right of the other is found as one pair of cells."""
+    features = random_features(1, 300, 48)
+    embedding = WhitenedEmbedding.fit(films_of(features), (3, 2, 8), np.random.default_rng(0))
+    cells = np.zeros((2, 3, 2, 8), np.float32)
+    cells[0, 1, 0], cells[1, 1, 1] = features[0].reshape(3, 2, 8)[1, 0], features[0].reshape(3, 2, 8)[1, 0]
+    pairs = embedded_contributions(*cells.reshape(2, -1), embedding).pairs
+    assert np.unravel_index(np.abs(pairs).argmax(), pairs.shape) == (2, 3)

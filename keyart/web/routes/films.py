@@ -38,6 +38,7 @@ from keyart.web.schemas.films import (
     ImageMixQuery,
     MixQuery,
     NewFilmRecord,
+    RegionsFacts,
     RemovedFilm,
     ServerFacts,
     SimilarPage,
@@ -121,6 +122,7 @@ def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, re
     _add_server(router, service, pools.comparing, read_only=read_only)
     _add_films(router, service, pools)
     _add_files(router, service, pools)
+    _add_regions(router, service, pools)
     _add_posters(router, service, pools.thumbnails)
     _add_removals(router, service, pools.writing, read_only=read_only)
     bodies = APIRouter(route_class=BoundedRoute)
@@ -143,6 +145,7 @@ def _add_server(router: APIRouter, service: FilmService, pool: WorkerPool, *, re
             version=version("keyart"),
             adds_films=not read_only,
             takes_text=(await pool.run(service.text)).available,
+            grid=await pool.run(service.grid),
             max_bytes=MAX_UPLOAD_BYTES,
             max_pixels=MAX_POSTER_PIXELS,
         )
@@ -230,6 +233,9 @@ def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:
     async def mix_sheet(query: Annotated[MixQuery, Query()]) -> Response:
         return _sheet_file(await pools.drawing.run(service.contact_sheet_of_mix, _checked(query)))
 
+
+def _add_regions(router: APIRouter, service: FilmService, pools: Pools) -> None:
+    # First, as the other path would match its names.
     @router.get("/api/films/{movie_id}/why/{other_id}.jpg", summary="Where two posters look alike", **_JPEG_FILE)
     async def heat_map(
         movie_id: FilmPath,
@@ -238,6 +244,10 @@ def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:
     ) -> Response:
         content = await pools.drawing.run(service.heat_map, movie_id, other_id, encoder)
         return Response(content, media_type="image/jpeg")
+
+    @router.get("/api/films/{movie_id}/why/{other_id}", summary="Which regions of two posters look alike")
+    async def regions(movie_id: FilmPath, other_id: FilmPath, encoder: EncoderName = None) -> RegionsFacts:
+        return await pools.comparing.run(service.regions, movie_id, other_id, encoder)
 
 
 def _add_posters(router: APIRouter, service: FilmService, pool: WorkerPool) -> None:

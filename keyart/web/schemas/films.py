@@ -138,6 +138,24 @@ class Hit(BaseModel):
     has_poster: bool
 
 
+class RegionsFacts(BaseModel):
+    """Which regions of two posters look alike: see `keyart.Explanation`. Rows are from the top, regions row by row."""
+
+    similarity: float = Field(description="The cosine of the posters' features.", examples=[0.478])
+    grid: list[list[float]] = Field(
+        description="What each region of the first poster adds to it, as rows.",
+        examples=[[[0.31, 0.02], [0.14, 0.008]]],
+    )
+    second_grid: list[list[float]] = Field(
+        description="What each region of the second poster adds to it.", examples=[[[0.3, 0.03], [0.1, 0.048]]]
+    )
+    pairs: list[list[float]] | None = Field(
+        description="What each region of the first poster adds with each of the second; null where a region is "
+        "compared with the same one only.",
+        examples=[None],
+    )
+
+
 class EncoderFacts(BaseModel):
     """A network that sees posters, whose features the workspace has."""
 
@@ -302,6 +320,10 @@ class ServerFacts(BaseModel):
     version: str = Field(examples=["0.2.0"])
     adds_films: bool = Field(description="Whether films may be added and removed; not with --read-only.")
     takes_text: bool = Field(description="Whether posters can be described in words.")
+    grid: tuple[int, int] | None = Field(
+        description="The columns and rows of the regions of posters; null where regions are not compared.",
+        examples=[[7, 7]],
+    )
     max_bytes: int = Field(description="Of an image.", examples=[10485760])
     max_pixels: int = Field(description="Of an image.", examples=[25000000])
 

@@ -47,6 +47,7 @@ from keyart.web.schemas.films import (
     MixQuery,
     NewFilmFacts,
     NewFilmRecord,
+    RegionsFacts,
     RemovedFilm,
     SimilarPage,
     Suggestion,
@@ -67,6 +68,8 @@ _log = logging.getLogger(__name__)
 
 # Each may hold a network, or two. The one that was used longest ago is closed.
 _MAX_OPEN_ENGINES = 4
+# Of what regions add, which a page draws.
+_DECIMALS = 5
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,11 @@ class FilmService:
         with self._engine.use() as engine:
             return TextFacts(available=engine.takes_text)
 
+    def grid(self) -> tuple[int, int] | None:
+        """Return the columns and rows of the regions of posters."""
+        with self._engine.use() as engine:
+            return engine.grid
+
     def similar(self, movie_id: int | str, query: FilmQuery) -> SimilarPage:
         """Return a page of a film's look-alikes."""
         return self._page(self._look_alikes(movie_id, query, _n_wanted(query)), query)
@@ -208,6 +216,14 @@ class FilmService:
         """Draw where two posters look alike, a JPEG file."""
         with self._engine_by(encoder).use() as engine:
             return _jpeg(draw_heat_sheet(engine.explain(first, second)))
+
+    def regions(self, first: int | str, second: int | str, encoder: str | None = None) -> RegionsFacts:
+        """Return which regions of two posters look alike."""
+        with self._engine_by(encoder).use() as engine:
+            explanation = engine.explain(first, second)
+        one, other = (grid.round(_DECIMALS).tolist() for grid in explanation.grids)
+        pairs = None if explanation.pairs is None else explanation.pairs.round(_DECIMALS).tolist()
+        return RegionsFacts(similarity=explanation.similarity, grid=one, second_grid=other, pairs=pairs)
 
     def decode(self, content: bytes) -> Image:
         """Verify an image as a poster is verified, and decode it for the encoder."""

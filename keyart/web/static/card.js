@@ -20,6 +20,8 @@ export function card(hit, film, { address, pivot, why, add }) {
   const label = titled(hit);
   const link = element("a", { className: "hit", href: address(hit.movie_id) }, poster(hit), element("strong", { textContent: label }));
   link.dataset.film = hit.movie_id;
+  const other = hit.visual === null ? null : hit.nearest_to ?? film;
+  if (other) link.dataset.first = other;
   link.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
@@ -32,8 +34,7 @@ export function card(hit, film, { address, pivot, why, add }) {
   if (hit.in_common.length) made.append(element("small", { className: "common", textContent: hit.in_common.join(", ") }));
   if (hit.same_artwork.length) made.append(element("small", { textContent: `+${hit.same_artwork.length} with this artwork` }));
   if (hit.visual === null) return made;
-  const other = hit.nearest_to ?? film;
-  if (other || hit.why.length) made.append(action("Why", `Why ${label} looks alike`, () => why(other, hit, label)));
+  if (other || hit.why.length) made.append(action("Why", `Why ${label} looks alike`, () => why(other, hit)));
   made.append(action("Also", `Look also like ${label}`, () => add("like", hit.movie_id)));
   made.append(action("Not", `Do not look like ${label}`, () => add("unlike", hit.movie_id)));
   return made;

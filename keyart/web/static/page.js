@@ -6,6 +6,7 @@ import { titled } from "./film.js";
 import { FILTERS, filters } from "./filters.js";
 import { SIDES, mix } from "./mix.js";
 import { newFilm } from "./newfilm.js";
+import { part } from "./part.js";
 import { at, ratings } from "./parts.js";
 import { fitted } from "./picture.js";
 import { places } from "./place.js";
@@ -13,10 +14,12 @@ import { fetchJson } from "./requests.js";
 import { shareSlider } from "./share.js";
 import { report, say, tolerate, waiting } from "./status.js";
 import { suggestTitles, titles } from "./titles.js";
+import { twins } from "./twins.js";
 import { whyDialog } from "./why.js";
 
-const ASKED = [...FILTERS, "alpha", "content", "diverse"];
+const ASKED = [...FILTERS, "alpha", "content", "diverse", "region"];
 const RENAMED = { min_support: "min_ratings", fold: "merge_duplicates" }; // in links of version 0.1
+const NOTHING_ELSE = { text: "", region: "", like: [], unlike: [] }; // but a film or a picture that is asked about
 const PAGE = 30;
 const MOST_AT_ONCE = 200;
 const MARGIN = 600; // pixels below the window, from where on more is requested
@@ -42,7 +45,7 @@ function state() {
 function question(offset, k) {
   // What others added to a link is none of the question.
   const params = new URLSearchParams([...state()].filter(([name]) => ASKED.includes(name)));
-  if (picture || words()) for (const name of ["alpha", "content"]) params.delete(name);
+  if (areLooksAlone()) for (const name of ["alpha", "content"]) params.delete(name);
   params.set("k", k);
   if (offset) params.set("offset", offset);
   if (words()) params.set("text", words());
@@ -57,6 +60,11 @@ function isMix() {
 // The description that the page is about, if it is about one.
 function words() {
   return picture ? null : state().get("text");
+}
+
+// Pictures, descriptions and parts of posters are compared by looks.
+function areLooksAlone() {
+  return picture !== null || words() !== null || state().has("region");
 }
 
 // The films of one side; the one that the page is about is sought for first.
@@ -90,14 +98,14 @@ function go(changes, { replace = false, top = false, opened = null } = {}) {
   return show();
 }
 
-function pivot(movieId, options = {}) {
+function pivot(movieId, options = {}, region = []) {
   picture = null;
-  return go({ film: movieId, text: "", like: [], unlike: [] }, { top: true, ...options });
+  return go({ film: movieId, ...NOTHING_ELSE, region: region.join(",") }, { top: true, ...options });
 }
 
 function describe(text) {
   picture = null;
-  return go({ film: "", text, like: [], unlike: [] }, { top: true });
+  return go({ film: "", ...NOTHING_ELSE, text }, { top: true });
 }
 
 async function drawFilm() {
@@ -148,6 +156,7 @@ function showSubject(name, facts, address, alt) {
   if (address) at("poster").src = address;
   at("poster").alt = alt;
   at("on-atlas").hidden = true;
+  parts.show();
 }
 
 function setLoading(on) {
@@ -193,7 +202,7 @@ function pageSize(n) {
 function address(movieId) {
   const params = state();
   params.set("film", movieId);
-  for (const name of ["text", ...SIDES]) params.delete(name);
+  for (const name of Object.keys(NOTHING_ELSE)) params.delete(name);
   return `?${params}`;
 }
 
@@ -203,6 +212,7 @@ async function factsOf(film, signal) {
 
 async function show() {
   request.abort();
+  endComparison();
   request = new AbortController();
   const { signal } = request;
   shown = 0;
@@ -211,6 +221,7 @@ async function show() {
   prepare().catch(tolerate);
   showChoice();
   others.show();
+  parts.show();
   const film = state().get("film");
   const isFirst = !picture && !words() && !film;
   document.body.classList.toggle("first", isFirst);
@@ -246,7 +257,7 @@ function showHits(answer) {
   const isWithin = at("hits").contains(document.activeElement);
   at("hits").replaceChildren();
   append(answer);
-  for (const share of [looks, kind]) share.answered(answer, picture !== null || words() !== null);
+  for (const share of [looks, kind]) share.answered(answer, areLooksAlone());
   if (isWithin) at("name").focus({ preventScroll: true });
 }
 
@@ -267,7 +278,7 @@ async function take(file) {
     return report(error, () => take(file));
   }
   pictures.set(`${performance.timeOrigin}-${pictures.size}`, picture);
-  go({ film: "", text: "", like: [], unlike: [] }, { top: true });
+  go({ film: "", ...NOTHING_ELSE }, { top: true });
   film.about(picture);
 }
 
@@ -276,6 +287,7 @@ function prepare() {
   prepared ??= Promise.all([fetchJson("api/server"), fetchJson("api/genres")]).then(([server, genres]) => {
     if (server.takes_text) at("title").placeholder = "A title, an id, or what a poster shows";
     film.permit(server.adds_films);
+    parts.offer(server.grid);
     film.offer(genres);
     wanted.offer(genres);
     return server;
@@ -286,6 +298,7 @@ function prepare() {
 const place = places(() => shown);
 const film = newFilm((movieId, text) => { notice = text; pivot(movieId); });
 const others = mix(state, go);
+const parts = part(state, go);
 const wanted = filters(state, go);
 const looks = shareSlider(go, {
   slider: "alpha", automatic: "auto", output: "share", word: "looks", shareOf: (hit) => hit.alpha,
@@ -300,7 +313,8 @@ const kind = shareSlider(go, {
   slider: "content", automatic: "auto-content", output: "content-share", word: "content", shareOf: (hit) => hit.content_share,
   fixedBy: () => "",
 });
-const why = whyDialog();
+const why = whyDialog((movieId, box) => pivot(movieId, {}, box));
+const endComparison = twins(at("hits"), () => state().get("film"));
 const showExports = exportsOf((name) => addressOf(name, 0, Math.min(shown, MOST_EXPORTED)), () => picture);
 
 let timer = 0;

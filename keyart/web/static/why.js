@@ -1,32 +1,78 @@
-// The dialog that shows where two posters look alike, and says why a film was found.
+// The dialog that shows where two posters look alike, region by region, and says why a film was found.
+import { titled } from "./film.js";
 import { at, element } from "./parts.js";
-import { fetchFile } from "./requests.js";
+import { boxField, inWords, likeness, linked, strongest, tint, within } from "./regions.js";
+import { fetchJson } from "./requests.js";
 import { report, say } from "./status.js";
 
-export function whyDialog() {
-  const [dialog, heat, line] = [at("why"), at("heat"), at("why-status")];
+// `search` asks about a box of a film's poster.
+export function whyDialog(search) {
+  const [dialog, line] = [at("why"), at("why-status")];
   let request = new AbortController();
+  let chosen = null; // the film, and a box of its poster
 
-  async function draw(address) {
+  function choose(panes, found, films, number, box) {
+    const other = 1 - number;
+    chosen = box && [films[number].movie_id, box];
+    at("by-part").hidden = !box;
+    panes[other].boxed(null);
+    const grids = [found.grid, found.second_grid];
+    if (!box) return showWhole(panes, found);
+    const grid = linked(found, box, number === 0);
+    tint(panes[other].pane, grid);
+    tint(panes[number].pane, within(grids[number], box), strongest(grids[number]));
+    const sum = grid.flat().reduce((one, more) => one + more, 0);
+    say(`${inWords(box)} of ${titled(films[number])}: ${sum.toFixed(3)} of ${found.similarity.toFixed(3)}. ` +
+      `What it is like is tinted on ${titled(films[other])}.`, null, line);
+  }
+
+  function showWhole(panes, found) {
+    const grids = [found.grid, found.second_grid];
+    panes.forEach(({ pane }, number) => tint(pane, grids[number], strongest(...grids)));
+    say(`Similarity of looks: ${found.similarity.toFixed(3)}. Drag a box on either poster, or use the arrow keys, to see what it is like.`,
+      null, line);
+  }
+
+  function poster(film) {
+    const pane = element("div", { className: "pane on", tabIndex: 0, role: "application" },
+      element("img", { src: `posters/${film.movie_id}?width=640`, alt: "" }));
+    pane.setAttribute("aria-label", `Poster of ${titled(film)}: its regions`);
+    pane.setAttribute("aria-describedby", "why-help");
+    return pane;
+  }
+
+  function showPair(films, found) {
+    const grid = [found.grid[0].length, found.grid.length];
+    const panes = films.map((film, number) => {
+      const pane = poster(film);
+      ["columns", "rows"].forEach((name, axis) => pane.style.setProperty(`--${name}`, grid[axis]));
+      return { pane, boxed: boxField(pane, grid, (box) => choose(panes, found, films, number, box)) };
+    });
+    at("pair").replaceChildren(...panes.map(({ pane }, number) => element("figure", {}, pane,
+      element("figcaption", { textContent: titled(films[number]) }))));
+    at("pair").hidden = at("map").hidden = at("why-help").hidden = false;
+    showWhole(panes, found);
+  }
+
+  async function draw(first, hit) {
     request = new AbortController();
     const { signal } = request;
     say("Comparing the two posters …", null, line);
     const waiting = (seconds) => say(`The server is busy; trying again in ${seconds} s …`, null, line);
     try {
-      const { blob } = await fetchFile(address, { signal, waiting });
-      heat.src = URL.createObjectURL(blob);
-      heat.hidden = false;
-      say("", null, line);
+      const options = { signal, waiting };
+      const [film, found] = await Promise.all([fetchJson(`api/films/${first}`, options), likeness(first, hit.movie_id, options)]);
+      if (!signal.aborted) showPair([film, hit], found);
     } catch (error) {
-      if (!signal.aborted) report(error, () => draw(address), line);
+      if (!signal.aborted) report(error, () => draw(first, hit), line);
     }
   }
 
   function clear() {
     request.abort();
-    heat.hidden = true;
-    URL.revokeObjectURL(heat.src);
-    heat.removeAttribute("src");
+    for (const id of ["pair", "map", "by-part", "why-help"]) at(id).hidden = true;
+    at("pair").replaceChildren();
+    say("", null, line);
   }
 
   dialog.addEventListener("close", clear);
@@ -35,16 +81,23 @@ export function whyDialog() {
     const isInside = clientX >= left && clientX <= right && clientY >= top && clientY <= bottom;
     if (target === dialog && !isInside) dialog.close();
   });
+  at("by-part").addEventListener("click", () => {
+    const [movieId, box] = chosen;
+    dialog.close();
+    search(movieId, box);
+  });
 
   return {
     close: () => dialog.close(),
     // Without a first film, that is of a description, there are no regions to show.
-    show(first, hit, label) {
-      heat.alt = `Heat map: where the poster and that of ${label} look alike`;
+    show(first, hit) {
+      clear();
       at("heat-frame").hidden = !first;
       at("reasons").replaceChildren(...hit.why.map((reason) => element("li", { textContent: reason })));
       dialog.showModal();
-      if (first) draw(`api/films/${first}/why/${hit.movie_id}.jpg`);
+      if (!first) return;
+      at("map").href = `api/films/${first}/why/${hit.movie_id}.jpg`;
+      draw(first, hit);
     },
   };
 }

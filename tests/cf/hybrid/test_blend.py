@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from catalog.scored_ids import ScoredIds
-from cf.hybrid.blend import Blend, Blending, Content, blend, candidate_ids, n_ratings_of_pairs, visual_share
-from cf.hybrid.calibration import Calibration
+from cf.hybrid import blend as blending
+from cf.hybrid.blend import Blend, Blending, Content, candidate_ids, n_ratings_of_pairs, visual_share
+from cf.hybrid.calibration import Calibration, Scale, calibrate
 
 SHARES = st.floats(0, 1)
 VALUES = st.floats(-1, 1, width=32)
@@ -22,8 +25,14 @@ def similarities(min_size: int = 0, values: st.SearchStrategy[float] = VALUES) -
     return st.dictionaries(st.integers(1, 40), values, min_size=min_size, max_size=40).map(_measure)
 
 
+def blend(*args: Any, **kwargs: Any) -> Blend:
+    """Blend, and bring the candidates into the order of their scores."""
+    found = blending.blend(*args, **kwargs)
+    return found.take(found.best(len(found.scores)))
+
+
 def _blend(visual: ScoredIds, cf: ScoredIds, alpha: object) -> Blend:
-    return blend(visual, cf, alpha, candidate_ids(visual, cf))  # type: ignore[arg-type]
+    return blend(visual, cf, alpha, candidate_ids(visual, cf))
 
 
 def _of(side: ScoredIds, movie_ids: np.ndarray) -> np.ndarray:
@@ -295,6 +304,27 @@ def test_the_inputs_are_not_changed() -> None:
 
 def test_candidates_are_the_films_of_both_sides_ascending() -> None:
     assert candidate_ids(_measure({5: 0.1, 2: 0.3}), _measure({9: 0.1, 2: 0.2})).tolist() == [2, 5, 9]
+
+
+@given(similarities(), similarities(), similarities(), SHARES, st.integers(1, 50), st.sets(st.integers(1, 40)))
+def test_the_best_are_the_first_of_all_sorted(
+    visual: ScoredIds, cf: ScoredIds, content: ScoredIds, alpha: float, n: int, wanted: set[int]
+) -> None:
+    found = blending.blend(visual, cf, alpha, candidate_ids(visual, cf, content), content=Content(content, 0.5))
+    keys = [-one for one in (found.scores, *found.finer)]
+    expected = sorted(range(len(found.scores)), key=lambda row: [*(key[row] for key in keys), found.movie_ids[row]])
+    assert found.best(n).tolist() == expected[:n]
+    among = np.flatnonzero(np.isin(found.movie_ids, list(wanted)))
+    assert found.best(n, among).tolist() == [row for row in expected if row in among][:n]
+
+
+@given(st.lists(st.integers(1, 5), min_size=1), similarities(1))
+def test_equal_values_take_the_mean_of_their_quantiles(values: list[int], visual: ScoredIds) -> None:
+    scale = Scale(visual.scores, len(values))
+    calibrated, _ = calibrate(np.array(values, np.float64), scale, Calibration.PERCENTILE)
+    descending = np.array(sorted(values, reverse=True))
+    expected = [scale.quantiles[descending == value].mean() for value in values]
+    np.testing.assert_allclose(calibrated, expected, atol=1e-12)
 
 
 # Content

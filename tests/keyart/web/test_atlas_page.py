@@ -420,3 +420,10 @@ def test_no_serious_barrier(page: Page, scheme: str) -> None:
     look(page)
     page.get_by_role("button", name="Select all in view").click()
     assert not serious_barriers(page)
+
+
+def test_no_cell_of_the_csv_file_is_a_formula(page: Page) -> None:
+    page.goto("/atlas")
+    texts = ["=1+1", "+HYPERLINK()", "-2+3", "@SUM", "'=1", "-2", "Heat"]
+    written = page.evaluate('async (texts) => texts.map((await import("/static/atlas/selection.js")).cell)', texts)
+    assert written == ["'=1+1", "'+HYPERLINK()", "'-2+3", "'@SUM", "''=1", "-2", "Heat"]

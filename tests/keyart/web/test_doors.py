@@ -295,7 +295,7 @@ def test_the_page_shows_the_same_explanation(page: Page, http: Http) -> None:
     page.goto("/?film=22&alpha=1")
     page.locator("#hits[aria-busy=false] .hit >> nth=0").wait_for()
     (hit,) = http.get("/api/films/22/similar", params={"k": 1, "alpha": 1}).json()["results"]
-    with page.expect_request(f"**/api/films/22/why/{hit['movie_id']}.jpg"):
+    with page.expect_request(f"**/api/films/22/why/{hit['movie_id']}"):
         page.locator("#hits button", has_text="Why").first.click()
 
 

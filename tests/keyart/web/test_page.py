@@ -266,8 +266,8 @@ def test_why_shows_the_heat_map(page: Page) -> None:
     page.goto(f"/?film={LEDGER}&alpha=1")
     page.get_by_role("button", name="Why The Umbrella Cipher (1962) looks alike").click()
     expect(page, "#why").to_be_visible()
-    expect(page, "#heat").to_have_js_property("complete", True)
-    expect(page, "#heat").not_to_have_js_property("naturalWidth", 0)
+    expect(page, "#pair canvas").to_have_count(2)
+    expect(page, "#pair img >> nth=1").not_to_have_js_property("naturalWidth", 0)
     page.keyboard.press("Escape")
     expect(page, "#why").to_be_hidden()
 
@@ -345,7 +345,7 @@ def test_why_names_the_nearest_of_several_films(page: Page) -> None:
     expect_hits(page)
     page.locator("#hits button", has_text="Why").first.click()
     expect(page, "#reasons li >> nth=0").to_contain_text("Nearest to ")
-    expect(page, "#heat").not_to_have_js_property("naturalWidth", 0)
+    expect(page, "#pair canvas").to_have_count(2)
 
 
 def test_a_film_that_cannot_be_combined_can_be_removed(page: Page) -> None:
@@ -439,7 +439,7 @@ def test_words_that_are_no_title_become_a_description(
         assert page.url.endswith("?text=red+moon")
         page.get_by_role("button", name="Why Orchard of Crows (2006) looks alike").click()
         expect(page, "#reasons li >> nth=0").to_contain_text("the most alike of 59 posters")
-        expect(page, "#heat").to_be_hidden()
+        expect(page, "#pair").to_be_hidden()
         page.keyboard.press("Escape")
         # Films combine with it, and what is exported is the same question.
         page.get_by_role("button", name="Do not look like Orchard of Crows (2006)").click()

@@ -134,25 +134,25 @@ def test_recommendations_stay_while_the_server_is_away(people_page: Page) -> Non
 def test_why_shows_no_map_of_another_pair(page: Page) -> None:
     held: list[Any] = []
     page.locator("#hits button", has_text="Why").first.click()
-    expect(page, "#heat").not_to_have_js_property("naturalWidth", 0)
+    expect(page, "#pair canvas").to_have_count(2)
     page.keyboard.press("Escape")
     page.route("**/why/*", lambda route: held.append(route))
     page.locator("#hits button", has_text="Why").nth(1).click()
     expect(page, "#why-status").to_have_text("Comparing the two posters …")
-    expect(page, "#heat").to_be_hidden()
+    expect(page, "#pair").to_be_hidden()
     held[0].continue_()
-    expect(page, "#heat").to_be_visible()
-    expect(page, "#why-status").to_have_text("")
+    expect(page, "#pair").to_be_visible()
+    expect(page, "#why-status").to_contain_text("Similarity of looks")
 
 
 def test_why_that_fails_is_said_and_can_be_tried_again(page: Page) -> None:
     page.route("**/why/*", abort)
     page.locator("#hits button", has_text="Why").first.click()
     expect(page, "#why-status").to_contain_text("The server cannot be reached.")
-    expect(page, "#heat").to_be_hidden()
+    expect(page, "#pair").to_be_hidden()
     page.unroute("**/why/*")
     page.locator("#why").get_by_role("button", name="Retry").click()
-    expect(page, "#heat").to_be_visible()
+    expect(page, "#pair").to_be_visible()
 
 
 def test_back_and_a_click_outside_close_the_dialog(page: Page) -> None:

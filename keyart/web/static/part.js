@@ -1,0 +1,64 @@
+// A part of the poster that the page is about: a box on it, which the address holds.
+import { at } from "./parts.js";
+import { boxField, inWords, middle } from "./regions.js";
+
+const STILL_MS = 250; // in moving the box by keys, before it is asked about
+
+export function part(state, go) {
+  const [pane, button] = [at("pane"), at("part")];
+  let grid = null;
+  let field = () => {};
+  let timer = 0;
+
+  function region() {
+    const numbers = (state().get("region") ?? "").split(",").map(Number);
+    return numbers.length === 4 && numbers.every(Number.isInteger) ? numbers : null;
+  }
+
+  function change(box) {
+    clearTimeout(timer);
+    // The first box is an entry of the history of its own; those that it is changed to are not.
+    timer = setTimeout(() => go({ region: box ? box.join(",") : "" }, { replace: region() !== null }), STILL_MS);
+    describe(box);
+  }
+
+  function describe(box) {
+    if (box) pane.setAttribute("aria-label", `Part of the poster: ${inWords(box)} of ${grid[0]} × ${grid[1]}`);
+    at("part-name").textContent = box ? `Only ${inWords(box)}` : "";
+  }
+
+  function show() {
+    const box = grid && region();
+    pane.classList.toggle("on", box !== null);
+    button.hidden = !grid || at("poster").hidden;
+    button.textContent = box ? "Whole poster" : "Search by a part";
+    at("part-help").hidden = !box;
+    field(box);
+    const attributes = { tabindex: 0, role: "application", "aria-label": "", "aria-describedby": "part-help" };
+    // Without a box, the poster is an image.
+    for (const [name, value] of Object.entries(attributes)) {
+      if (!box) pane.removeAttribute(name);
+      else if (!pane.hasAttribute(name)) pane.setAttribute(name, value);
+    }
+    describe(box);
+  }
+
+  button.addEventListener("click", () => {
+    const isOn = region() !== null;
+    go({ region: isOn ? "" : middle(grid, 3).join(",") });
+    if (!isOn) pane.focus();
+  });
+
+  return {
+    show,
+    region,
+    // Columns and rows of the regions, or null where the server compares none.
+    offer(found) {
+      if (!found || grid) return;
+      grid = found;
+      ["columns", "rows"].forEach((name, axis) => pane.style.setProperty(`--${name}`, grid[axis]));
+      field = boxField(pane, grid, change, () => region() !== null);
+      show();
+    },
+  };
+}

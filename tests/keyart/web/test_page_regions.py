@@ -1,0 +1,160 @@
+"""Parts of posters on the page: which ones match, and films that look like one part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, expect, expect_hits, looking, serious_barriers
+
+pytestmark = pytest.mark.heavy
+
+
+def test_regions_add_up_to_the_similarity(people_address: str) -> None:
+    answer = requests.get(f"{people_address}/api/films/22/why/24", timeout=60).json()
+    for name in ("grid", "second_grid"):
+        rows, columns = len(answer[name]), len(answer[name][0])
+        assert [columns, rows] == requests.get(f"{people_address}/api/server", timeout=60).json()["grid"]
+        assert sum(map(sum, answer[name])) == pytest.approx(answer["similarity"], abs=1e-3)
+    hits = requests.get(f"{people_address}/api/films/22/similar", {"alpha": 1, "k": 40}, timeout=60).json()["results"]
+    (visual,) = [hit["visual"] for hit in hits if hit["movie_id"] == 24]
+    assert answer["similarity"] == pytest.approx(visual, abs=1e-4)
+    assert requests.get(f"{people_address}/api/films/22/why/999", timeout=60).status_code == 404
+
+
+@pytest.fixture
+def page(people_page: Page) -> Page:
+    people_page.goto("/?film=22")
+    expect_hits(people_page)
+    return people_page
+
+
+def drag(page: Page, selector: str, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag from one place of an element to another, in shares of its size."""
+    box = page.locator(selector).bounding_box()
+    assert box is not None
+    places = [(box["x"] + right * box["width"], box["y"] + down * box["height"]) for right, down in (start, end)]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    page.mouse.move(*places[1])
+    page.mouse.up()
+
+
+@NEEDS_CHROMIUM
+def test_a_box_is_dragged_on_the_poster(page: Page, people_address: str) -> None:
+    drag(page, "#poster", (0.05, 0.05), (0.95, 0.4))
+    page.wait_for_url("**/?film=22&region=0%2C0%2C7%2C3")
+    expect_hits(page)
+    expect(page, "#part-name").to_have_text("Only columns 1–7, rows 1–3")
+    expect(page, "#share").to_have_text("by looks alone")
+    asked = f"{people_address}/api/films/22/similar"
+    hits = requests.get(asked, {"region": "0,0,7,3", "k": 30}, timeout=60).json()["results"]
+    labels = [f"{hit['title']} ({hit['year']})" for hit in hits]
+    expect(page, "#hits[aria-busy=false] .hit strong").to_have_text(labels)
+    assert "region=0%2C0%2C7%2C3" in page.locator("#csv").get_attribute("href")
+    page.get_by_role("button", name="Whole poster").click()
+    page.wait_for_url("**/?film=22")
+    page.go_back()
+    expect(page, "#part-name").to_have_text("Only columns 1–7, rows 1–3")
+    # Another film is asked about whole.
+    page.locator(".hit").first.click()
+    expect(page, "#part-name").to_be_empty()
+    assert "region" not in page.url
+
+
+@NEEDS_CHROMIUM
+def test_a_click_on_the_poster_is_no_box(page: Page) -> None:
+    page.locator("#poster").click()
+    expect(page, "#pane i").to_be_hidden()
+    assert page.url.endswith("?film=22")
+
+
+@NEEDS_CHROMIUM
+def test_a_box_is_moved_and_resized_by_keys(page: Page) -> None:
+    page.get_by_role("button", name="Search by a part").press("Enter")
+    page.wait_for_url("**region=2%2C2%2C3%2C3")
+    expect_hits(page)
+    expect(page, "#pane").to_be_focused()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Shift+ArrowRight")
+    page.wait_for_url("**region=2%2C1%2C4%2C3")
+    expect(page, "#pane").to_have_attribute("aria-label", "Part of the poster: columns 3–6, rows 2–4 of 7 × 7")
+    expect_hits(page)
+    expect(page, "#pane").to_be_focused()
+    page.keyboard.press("Delete")
+    page.wait_for_url("**/?film=22")
+
+
+@NEEDS_CHROMIUM
+def test_both_posters_show_which_parts_match(page: Page) -> None:
+    page.mouse.move(0, 0)
+    link = page.locator(".hit").first
+    link.locator(".frame").hover()
+    expect(page, ".tinted canvas").to_have_count(2)
+    expect(page, ".hit .tinted i").to_be_visible()
+    page.mouse.move(2, 2)
+    expect(page, ".tinted").to_have_count(0)
+    # Where the poster at the top is out of sight, a copy is beside the film.
+    page.locator("footer").scroll_into_view_if_needed()
+    page.locator("#hits button").last.focus()
+    page.keyboard.press("Shift+Tab")
+    page.locator(".hit").last.focus()
+    expect(page, ".twin canvas").to_be_visible()
+    expect(page, ".hit .tinted canvas").to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page, ".twin").to_have_count(0)
+
+
+LINKED = """async () => {
+  const { linked } = await import("/static/regions.js");
+  const pairs = [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16]];
+  const found = { grid: [[10, 26], [42, 58]], second_grid: [[28, 32], [36, 40]], pairs };
+  const same = { ...found, pairs: null };
+  return [linked(found, [0, 0, 2, 1], true), linked(found, [1, 1, 1, 1], false), linked(same, [1, 0, 1, 2], true)];
+}"""
+
+
+@NEEDS_CHROMIUM
+def test_a_box_is_linked_with_regions_of_the_other_poster(page: Page) -> None:
+    assert page.evaluate(LINKED) == [[[6, 8], [10, 12]], [[4, 8], [12, 16]], [[0, 26], [0, 58]]]
+    page.locator("#hits button", has_text="Why").first.click()
+    expect(page, "#pair canvas").to_have_count(2)
+    drag(page, "#pair .pane >> nth=1", (0.05, 0.05), (0.4, 0.4))
+    expect(page, "#why-status").to_contain_text("columns 1–3, rows 1–3 of ")
+    page.keyboard.press("Escape")
+    page.locator("#hits button", has_text="Why").first.click()
+    pane = page.locator("#pair .pane").nth(1)
+    pane.press("ArrowRight")
+    pane.press("ArrowRight")
+    pane.press("Shift+ArrowDown")
+    expect(page, "#why-status").to_contain_text("column 5, rows 4–5 of ")
+    expect(page, "#pair i").to_have_count(2)
+    title = page.locator("#pair figcaption").nth(1).text_content()
+    page.get_by_role("button", name="Search by this part").click()
+    expect(page, "#name").to_have_text(title)
+    page.wait_for_url("**region=4%2C3%2C1%2C2")
+
+
+@pytest.fixture
+def phone(browser: Any, people_address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+    options = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+    with looking(browser, people_address, request, **options) as opened:
+        yield opened
+
+
+@NEEDS_CHROMIUM
+@NEEDS_AXE
+@pytest.mark.parametrize("media", [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"forced_colors": "active"}])
+def test_parts_fit_a_phone_without_barriers(phone: Page, media: dict[str, Any]) -> None:
+    phone.emulate_media(**media)
+    phone.goto("/?film=22&region=0,0,7,3")
+    expect_hits(phone)
+    expect(phone, "#pane i").to_be_visible()
+    assert serious_barriers(phone) == []
+    phone.locator("#hits button", has_text="Why").first.tap()
+    expect(phone, "#pair canvas").to_have_count(2)
+    assert serious_barriers(phone) == []
+    assert phone.evaluate("document.documentElement.scrollWidth <= innerWidth")
