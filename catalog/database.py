@@ -16,7 +16,7 @@ from pathlib import Path
 
 from catalog.film import Film, FilmTag, FilmTerm
 from catalog.io.checksums import hold_database, identify, replacing
-from catalog.io.files import atomic_path, sqlite_errors
+from catalog.io.files import atomic_path, parse_json, sqlite_errors
 from catalog.titles import bare_key, title_key
 
 VERSION = 1
@@ -135,7 +135,7 @@ def film_of(row: tuple) -> Film:  # type: ignore[type-arg]
         imdb_id,
         tmdb_id,
         tuple(filter(None, genres.split("|"))),
-        tuple(json.loads(alternative_titles)),
+        tuple(parse_json(alternative_titles)),
         n_ratings,
         mean_rating,
     )

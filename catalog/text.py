@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 # Control characters of all kinds, and characters that are not seen but move or hide others: marks of direction, blanks
 # of no width, tags. Those that join letters (U+200C, U+200D) belong to words of some scripts, and to emoji.
@@ -32,6 +34,11 @@ def visible(text: str, *, lines: bool = False) -> str:
     """
     pattern = _UNSAFE_IN_LINES if lines else UNSAFE_SIGN
     return pattern.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
+
+
+def printable(path: Path | str) -> str:
+    r"""Replace what is not UTF-8 in a path by escapes, for tables, databases and terminals."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def plural(n: int, one: str, many: str = "") -> str:

@@ -29,7 +29,15 @@ from scipy import sparse
 from catalog.errors import DamageError, DataError
 from catalog.film_ids import is_imdb_number, movie_id_in
 from catalog.ids import MAX_ID
-from catalog.io.files import FORMAT_ERRORS, MAX_INPUT_BYTES, atomic_path, open_regular, read_bytes, read_input
+from catalog.io.files import (
+    FORMAT_ERRORS,
+    MAX_INPUT_BYTES,
+    atomic_path,
+    name_in_utf8,
+    open_regular,
+    read_bytes,
+    read_input,
+)
 from catalog.io.tables import Row, delimiter_of, parse_rows, read_rows, read_text, spelled
 from catalog.movielens import RATING_NAMES, first_of
 from catalog.text import first_line
@@ -288,7 +296,8 @@ def _read_by_arrow(path: Path, head: _Head) -> pd.DataFrame:
         decimal_point="," if head.has_decimal_commas else ".",
     )
     parsing = csv.ParseOptions(delimiter=head.delimiter)
-    read = csv.read_csv(path, csv.ReadOptions(column_names=head.header, skip_rows=1), parsing, options)
+    with name_in_utf8(path) as name:
+        read = csv.read_csv(name, csv.ReadOptions(column_names=head.header, skip_rows=1), parsing, options)
     times = read["timestamp"].cast(pa.int64())
     read = read.set_column(read.schema.get_field_index("timestamp"), "timestamp", times)
     table: pd.DataFrame = read.to_pandas().fillna({"timestamp": 0}).astype(_TYPES)

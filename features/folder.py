@@ -8,7 +8,8 @@ from typing import NoReturn
 
 from catalog.errors import ConfigError, DataError
 from catalog.image_formats import SUFFIXES, count_endings, listed_endings
-from features.pipeline import Picture, printable
+from catalog.text import printable
+from features.pipeline import Picture
 
 
 def pictures_in(folder: Path) -> list[Picture]:

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from catalog.errors import DataError
 from catalog.image_formats import MAX_IMAGE_BYTES
 from catalog.io.files import read_bytes
+from catalog.text import printable
 from features.encoders.backbone import Backbone
 from features.encoders.encoder import Encoder, to_float16
 from features.framing import Framing
@@ -155,11 +156,6 @@ def decode(picture: Picture, framing: Framing, known: Mapping[Any, str] | None =
         return Broken(name, str(error), sha256)
     source = "" if isinstance(picture.source, bytes) else printable(picture.source.name)
     return Decoded(Row(name, sha256, width, height, source), pixels)
-
-
-def printable(path: Path | str) -> str:
-    r"""Replace what is not UTF-8 in a path by escapes, for tables and terminals."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _read_ahead(

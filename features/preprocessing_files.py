@@ -7,7 +7,6 @@ leaves open is an error, as the libraries that read it have different defaults.
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog.errors import ConfigError, DataError
-from catalog.io.files import read_bytes
+from catalog.io.files import parse_json, read_bytes
 from features.framing import FILTERS, Filter, Framing
 from features.preprocessing import PRESETS, Preprocessing, Triple
 
@@ -62,10 +61,10 @@ def read_preprocessing(path: Path, settings: Sequence[str] = ()) -> Preprocessin
     """
     given = _given(settings)
     try:
-        record = json.loads(read_bytes(path, _MAX_BYTES))
+        record = parse_json(read_bytes(path, _MAX_BYTES))
     except FileNotFoundError as error:
         raise ConfigError(f"--preprocessing {path}: no such file") from error
-    except (OSError, DataError, ValueError, RecursionError) as error:
+    except (OSError, DataError, ValueError) as error:
         raise DataError(f"{path} is not a JSON file: {str(error)[:200]}") from error
     if not isinstance(record, dict):
         raise DataError(f"{path} holds no JSON object; expected one such as preprocessor_config.json")

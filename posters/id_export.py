@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import os
 import zlib
 from collections.abc import Callable, Collection, Iterator
@@ -20,7 +19,7 @@ from typing import IO, cast
 from urllib.parse import urlsplit
 
 from catalog.errors import DataError
-from catalog.io.files import open_regular
+from catalog.io.files import open_regular, parse_json
 
 _WHAT = "TMDB's daily export of movie ids (movie_ids_MM_DD_YYYY.json.gz)"
 _MAX_LINE_BYTES = 1 << 20
@@ -57,8 +56,8 @@ def _ids(lines: IO[bytes], source: str) -> Iterator[int]:
         if not line.strip():
             continue
         try:
-            yield int(json.loads(line)["id"])
-        except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
+            yield int(parse_json(line)["id"])
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise DataError(f'{source}, line {number}: expected a JSON object with an "id", as in {_WHAT}') from error
 
 

@@ -9,7 +9,6 @@ https://developer.themoviedb.org/docs
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 
 from catalog.errors import ConfigError, FetchError
 from catalog.film_ids import format_imdb_id
+from catalog.io.files import parse_json
 from posters.http import HttpClient, HttpOptions, Response, UnavailableError
 from posters.rate_limit import RateLimiter
 from posters.validation import MAX_POSTER_BYTES
@@ -250,9 +250,8 @@ class TmdbClient:
 
     def _parsed(self, response: Response, path: str) -> dict[str, Any]:
         try:
-            content = json.loads(response.content)
-        # The latter for JSON that is nested some thousand levels deep.
-        except (ValueError, RecursionError):
+            content = parse_json(response.content)
+        except ValueError:
             content = None
         if not isinstance(content, dict):
             raise self._malformed(path)

@@ -5,7 +5,6 @@ Dense arrays and sparse matrices are stored; nothing is pickled. Damage is detec
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from catalog.io.files import (
     FORMAT_ERRORS,
     atomic_path,
     no_record,
+    parse_json,
     read_record,
     read_stable,
     remove_file,
@@ -68,7 +68,7 @@ def _named(record_path: Path, kind: str, version: int) -> list[str]:
 def unnamed_arrays(folder: Path, name: str) -> list[Path]:
     """List the files of arrays that the record of a name does not name: all without one, none where it is damaged."""
     try:
-        named = json.loads((folder / f"{name}.json").read_bytes())["arrays"]
+        named = parse_json((folder / f"{name}.json").read_bytes())["arrays"]
     except FileNotFoundError:
         named = ""
     except (OSError, ValueError, KeyError, TypeError):
@@ -116,7 +116,7 @@ def _bytes(path: Path) -> bytes | None:
 
 def _hold_arrays(record_path: Path) -> None:
     try:
-        content = json.loads(record_path.read_bytes())
+        content = parse_json(record_path.read_bytes())
         read_record(record_path, content["kind"], content["version"])
         hold_to_xxh3(record_path.parent / content["arrays"], content["xxh3"])
     except FORMAT_ERRORS as error:

@@ -26,6 +26,7 @@ import xxhash
 
 from catalog.errors import ConfigError, DamageError, DataError, IncompleteError, KeyartError, StoreError
 from catalog.io.remote import AnyPath, RemotePath
+from catalog.text import printable
 
 _TEMPORARY_SUFFIX = ".partial"
 _CHUNK_BYTES = 1 << 20
@@ -151,6 +152,24 @@ def read_input(path: Path, most: int = MAX_INPUT_BYTES) -> bytes:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
 
 
+@contextmanager
+def name_in_utf8(path: Path) -> Iterator[str]:
+    """Yield a name of a file for libraries that take no other than UTF-8, such as FAISS and Arrow."""
+    if printable(path) == str(path):
+        yield str(path)
+        return
+    with path.open("rb") as stream:
+        yield f"/dev/fd/{stream.fileno()}"
+
+
+def parse_json(content: str | bytes) -> Any:
+    """Parse JSON of any origin; ValueError for what is none, and for what is nested thousands of levels deep."""
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 def remove_file(path: AnyPath) -> None:
     """Remove a file if it exists; StoreError if the folder cannot be written."""
     try:
@@ -269,7 +288,7 @@ def read_record(path: AnyPath, kind: str, version: int) -> dict[str, Any]:
     DataError if its kind or version is another, DamageError if it has changed since.
     """
     try:
-        content = json.loads(_record_bytes(path))
+        content = parse_json(_record_bytes(path))
     except ValueError as error:
         raise DamageError(f"{path} is not a JSON record ({error}); run `keyart check --repair`") from error
     if isinstance(content, dict) and _has_changed(content):
@@ -285,7 +304,7 @@ def read_record(path: AnyPath, kind: str, version: int) -> dict[str, Any]:
 
 def has_checksum(path: AnyPath) -> bool:
     """Return whether a readable record has a checksum, which those of earlier versions lack."""
-    return "checksum" in json.loads(_record_bytes(path))
+    return "checksum" in parse_json(_record_bytes(path))
 
 
 def _record_bytes(path: AnyPath) -> bytes:
@@ -302,7 +321,7 @@ def _record_bytes(path: AnyPath) -> bytes:
 def record_kind(path: AnyPath) -> object:
     """Return the kind of a JSON record; None for a file that is none, or does not exist."""
     try:
-        content = json.loads(_record_bytes(path))
+        content = parse_json(_record_bytes(path))
     except (OSError, ValueError, KeyartError):
         return None
     return content.get("kind") if isinstance(content, dict) else None

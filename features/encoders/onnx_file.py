@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from catalog.errors import DataError
 from catalog.extras import require
-from catalog.text import first_line
+from catalog.text import first_line, printable
 from features.encoders.backbone import BATCH_SIZE, Backbone, kept_shape
 from features.encoders.onnx import open_session
 from features.encoders.onnx_weights import sha256_of, weight_files
@@ -56,6 +56,8 @@ def load_onnx(
 
 
 def _open(path: Path) -> Any:
+    if printable(path) != str(path):
+        raise DataError(f"{path} has a name that is not UTF-8, which ONNX Runtime does not open; rename it")
     weight_files(path)  # names a missing one
     try:
         # By its path, as weights may be in a file beside it.

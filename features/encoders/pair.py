@@ -11,7 +11,6 @@ The first is how Immich lays them out, the last how transformers.js does.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 
 from catalog.errors import ConfigError, DataError
 from catalog.extras import require
-from catalog.io.files import read_bytes
+from catalog.io.files import parse_json, read_bytes
 from features.encoders.text import Clean, TextOptions, context_length_of, pad_token_of
 
 
@@ -167,7 +166,7 @@ def is_pair(path: Path) -> bool:
 def _record(path: Path, *names: str) -> dict[str, Any]:
     """Read a record, or the one that it holds under some names; empty where there is none."""
     try:
-        content = json.loads(read_bytes(path, _MAX_RECORD_BYTES))
+        content = parse_json(read_bytes(path, _MAX_RECORD_BYTES))
     except FileNotFoundError:
         return {}
     except (OSError, DataError, ValueError) as error:

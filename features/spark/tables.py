@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from catalog.errors import DataError
 from catalog.io.spark import quietly, reason_of
+from catalog.text import printable
 from features.extraction import WHITENING_SAMPLE
-from features.pipeline import Picture, printable
+from features.pipeline import Picture
 from features.shards import SHARD_ROWS
 from features.spark.cluster import worker_errors
 from features.store import FeatureStore

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError
-from catalog.io.files import atomic_path
+from catalog.io.files import atomic_path, name_in_utf8
 from catalog.scored_ids import ScoredIds
 from index.backends.base import Allowed
 from index.vectors import FloatMatrix
@@ -89,7 +89,8 @@ def open_faiss(path: Path) -> faiss.Index:
         # Mapping an empty file would end the process.
         raise damaged
     try:
-        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        with name_in_utf8(path) as name:
+            return faiss.read_index(name, faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as error:
         # Raises FileNotFoundError if the file has been removed meanwhile.
         path.stat()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
@@ -83,7 +84,7 @@ def _reload(workspace: Workspace) -> str:
         found = connection.execute("SELECT value FROM facts WHERE name = 'loaded_from'").fetchone()
         if found and found[0]:
             source, *ratings = str(found[0]).splitlines()
-            return f"`keyart load {source}" + "".join(f" --ratings {one}" for one in ratings[:1]) + "`"
+            return "`" + shlex.join(["keyart", "load", source, *(("--ratings", ratings[0]) if ratings else ())]) + "`"
     return "`keyart load DIR`"
 
 

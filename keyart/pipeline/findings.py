@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from catalog.errors import KeyartError
 from catalog.io.checksums import has_recorded_checksum, recorded_checksums
+from catalog.io.files import parse_json
 from keyart.workspace.layout import Workspace
 
 _ADVICE = re.compile(r"; (?:or )?(?:run |put it back|fit the model|import or fetch|register |`keyart)")
@@ -110,7 +110,7 @@ class Findings:
     def note_unverified(self, record_path: Path) -> None:
         """Note a readable record without a checksum."""
         try:
-            content = json.loads(record_path.read_bytes())
+            content = parse_json(record_path.read_bytes())
         except (OSError, ValueError):
             return
         if isinstance(content, dict) and not {"checksum", "xxh3"} & content.keys():

@@ -20,7 +20,7 @@ from catalog.io.archives import list_archive, unpacked
 from catalog.io.files import atomic_path, check_input, remove_file, removed_on_failure, xxh3_file
 from catalog.io.locks import check_free, exclusive
 from catalog.movielens import FILE_NAMES, KNOWN, RATING_NAMES, FilmFiles, data_folder, first_of, is_data_set, read_films
-from catalog.text import plural
+from catalog.text import plural, printable
 from catalog.titles import title_key
 from cf.ratings import Ratings, is_table_of_ratings, read_movielens, read_ratings
 from keyart.workspace.hints import names_workspace
@@ -238,8 +238,9 @@ def _write_catalog(workspace: Workspace, sources: Sequence[Path], files: FilmFil
     new_paths = [workspace.ratings_path(name)] if is_new else []
     with removed_on_failure(lambda: new_paths, lambda: _named_ratings(workspace)):
         xxh3 = xxh3_file(workspace.ratings_path(name))
-        facts = {"numbering": files.numbering, "ratings": name, "ratings_xxh3": xxh3, "source": sources[0].name}
-        facts["loaded_from"] = "\n".join(map(str, sources))
+        facts = {"numbering": files.numbering, "ratings": name, "ratings_xxh3": xxh3}
+        facts["source"] = printable(sources[0].name)
+        facts["loaded_from"] = "\n".join(map(printable, sources))
         Catalog.create(workspace.catalog_path, _with_ratings(files.films, ratings), facts, added, files.tags, terms)
     for path in workspace.home.glob("ratings-*.parquet"):
         if path.name != name and is_ratings_name(path.name):

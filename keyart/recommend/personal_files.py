@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +16,7 @@ from catalog.film import Titled
 from catalog.film_ids import FilmId, Imdb, Tmdb, ids_in, parse_film_id
 from catalog.ids import is_id
 from catalog.io.archives import unpack_content
-from catalog.io.files import read_input
+from catalog.io.files import parse_json, read_input
 from catalog.io.tables import Row, decode_text, parse_rows
 from catalog.titles import parse_title
 from cf.ratings import HIGHEST, LOWEST, TEN_POINTS
@@ -208,7 +207,7 @@ def _seconds(text: str) -> float:
 
 def _parse_trakt(text: str, path: Path) -> PersonalFile:
     try:
-        items = json.loads(text)
+        items = parse_json(text)
     except ValueError as error:
         raise DataError(f"{path}: expected JSON, received something else ({error})") from error
     if not isinstance(items, list):

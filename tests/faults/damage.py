@@ -27,7 +27,7 @@ KINDS = (
     *("posters/posters.sqlite", "posters/posters.sqlite.json", "posters/*.jpg"),
     *("features/features.json", "features/skipped.json"),
     *(f"features/features-*.{suffix}" for suffix in ("npy", "parquet", "json")),
-    *("index/index.json", "index/*.npz", "index/*.faiss"),
+    *("index/index.json", "index/*.npz", "index/*.npy", "index/*.faiss"),
     *("looks/looks.json", "looks/*.npz", "cf/cold-start/cold-start.json", "cf/cold-start/*.npz"),
     *("cf/item-cosine/item-cosine.json", "cf/item-cosine/*.npz", "cf/ease/ease.json", "cf/ease/*.npz"),
     *("atlas/atlas.json", "atlas/*.npz", "atlas/*.webp"),

@@ -1,8 +1,9 @@
-// The atlas: its address holds view, coloring, entry of the legend and film, the history the selection.
+// The atlas: its address holds arrangement, view, coloring, entry of the legend, film and selection; the history a selection that is too long for it.
 import { ARRANGEMENTS } from "./atlas/arrangements.js";
 import { Camera } from "./atlas/camera.js";
 import { showCard } from "./atlas/card.js";
 import { listClusters } from "./atlas/clusters.js";
+import { densest, lookalikes } from "./atlas/landing.js";
 import { COLORINGS } from "./atlas/coloring.js";
 import { Films } from "./atlas/films.js";
 import { gestures } from "./atlas/gestures.js";
@@ -21,6 +22,8 @@ import { titles } from "./titles.js";
 const CLOSE = 1.6; // times as near, or as far
 const FLIGHT_MS = 450;
 const MORPH_MS = 900;
+const TOOLS = ["box", "lasso"];
+const MOST_IN_ADDRESS = 500; // films that are selected; the history holds more
 const SUGGESTED = 8;
 const MOST_FOUND = 50; // films by title, of which some may not be on the map
 
@@ -39,7 +42,9 @@ function begin(films) {
   const painter = new Painter(canvas, films, grid, camera, pictures, repaint);
   const selection = new Selection(at, films, (rows) => {
     change({ selected: rows });
-    history.replaceState({ ...history.state, selected: [...rows].map((row) => films.movieIds[row]) }, "");
+    const selected = [...rows].map((row) => films.movieIds[row]);
+    history.replaceState({ ...history.state, selected }, "");
+    write({ selected: rows.size && rows.size <= MOST_IN_ADDRESS ? selected.join(",") : null });
   });
 
   // The address
@@ -53,7 +58,8 @@ function begin(films) {
   function write(changes, step = false) {
     const params = new URLSearchParams(location.search);
     for (const [name, value] of Object.entries(changes)) value === null ? params.delete(name) : params.set(name, value);
-    history[step ? "pushState" : "replaceState"](history.state, "", `?${params}`);
+    // Readable: commas may be in a query as they are.
+    history[step ? "pushState" : "replaceState"](history.state, "", `?${`${params}`.replaceAll("%2C", ",")}`);
   }
   function remember(changes = {}, step = false) {
     clearTimeout(timer);
@@ -74,7 +80,8 @@ function begin(films) {
     at("color").value = color;
     const only = params.has("only") ? Number(params.get("only")) : null;
     colorBy(color, only);
-    selection.take((history.state?.selected ?? []).map((movieId) => films.rows.get(movieId)).filter((row) => row !== undefined));
+    const selected = params.get("selected")?.split(",").map(Number) ?? history.state?.selected ?? [];
+    selection.take(selected.map((movieId) => films.rows.get(movieId)).filter((row) => row !== undefined));
     arrange(arrangementOf(params), 0);
     const film = films.rows.get(Number(params.get("film"))) ?? null;
     painter.found = film;
@@ -190,6 +197,7 @@ function begin(films) {
     const to = ARRANGEMENTS[name](films, pictures);
     const step = between(films, camera, to);
     painter.marks = to.marks;
+    painter.landed = null;
     painter.moving = true;
     mark(null);
     animate(length, (share) => {
@@ -219,16 +227,20 @@ function begin(films) {
     fly(films.x[row], films.y[row], near(), () => { remember(); mark(row); });
   }
 
-  function toBox(box) {
-    const [left, top, right, bottom] = box;
-    return [...camera.toMap(Math.min(left, right), Math.min(top, bottom)), ...camera.toMap(Math.max(left, right), Math.max(top, bottom))];
+  // The films within an outline on the screen.
+  function within(outline) {
+    const points = outline.map(([left, top]) => camera.toMap(left, top));
+    const [x, y] = [0, 1].map((axis) => points.map((point) => point[axis]));
+    const rows = grid.rowsWithin(Math.min(...x), Math.min(...y), Math.max(...x), Math.max(...y));
+    return rows.filter((row) => isInside(points, films.x[row], films.y[row]));
   }
 
-  function setBoxing(on) {
-    at("box").setAttribute("aria-pressed", on);
-    canvas.classList.toggle("boxing", on);
+  let tool = null;
+  function take(name) {
+    tool = name;
+    for (const id of TOOLS) at(id).setAttribute("aria-pressed", id === tool);
+    canvas.classList.toggle("boxing", tool !== null);
   }
-  const isBoxing = () => at("box").getAttribute("aria-pressed") === "true";
 
   function select(rows) {
     // Of the legend's entry alone, where one is shown.
@@ -236,6 +248,25 @@ function begin(films) {
   }
 
   // Of quick presses each counts.
+  // A picture lands among the films that look like it, which are selected.
+  async function drop(file) {
+    if (!file) return;
+    say("Looking at the picture …");
+    try {
+      const rows = await lookalikes(file, films, waiting);
+      // What this browser cannot decode, the server may.
+      const image = await createImageBitmap(file).catch(() => null);
+      if (!rows.length) return say("No film on the map looks like this picture.");
+      const place = densest(films, rows);
+      painter.landed = { image, rows, place };
+      selection.take(rows);
+      fly(...place, Math.max(camera.zoom, 3), remember);
+      say(`The picture lands near ${films.label(rows[0])}, ${films.clusterOf(rows[0])}; the ${rows.length} films that look most like it are selected.`);
+    } catch (error) {
+      report(error, () => drop(file));
+    }
+  }
+
   const zoomBy = (factor) => fly(camera.x, camera.y, Math.min(camera.nearest, (heading ?? camera.zoom) * factor));
   gestures(canvas, {
     pan: (right, down) => { land(); camera.pan(right, down); mark(null); moved(); },
@@ -248,11 +279,11 @@ function begin(films) {
       else if (pointer === "touch" && painter.marked !== row) mark(row);
       else open(row);
     },
-    box: (box) => { painter.box = box; repaint(); },
-    boxed: (box) => {
-      painter.box = null;
-      setBoxing(false);
-      select(grid.rowsWithin(...toBox(box)));
+    outline: (outline) => { painter.outline = outline; repaint(); },
+    outlined: (outline) => {
+      painter.outline = null;
+      take(null);
+      select(within(outline));
     },
     step: (along, across) => {
       camera.pan(-along * camera.width * 0.15, -across * camera.height * 0.15);
@@ -270,12 +301,18 @@ function begin(films) {
     farther: () => zoomBy(1 / CLOSE),
     all: () => fly(0, 0, 1),
     open: () => { if (painter.marked !== null) open(painter.marked); },
-  }, isBoxing);
+    pick: () => {
+      if (painter.marked === null) return;
+      const isIn = selection.rows.includes(painter.marked);
+      selection.take(isIn ? selection.rows.filter((row) => row !== painter.marked) : [...selection.rows, painter.marked]);
+      say(`${films.label(painter.marked)} ${isIn ? "is no longer selected" : "is selected"}.`);
+    },
+  }, () => tool);
 
   at("in").addEventListener("click", () => zoomBy(CLOSE));
   at("out").addEventListener("click", () => zoomBy(1 / CLOSE));
   at("fit").addEventListener("click", () => fly(0, 0, 1));
-  at("box").addEventListener("click", () => setBoxing(!isBoxing()));
+  for (const id of TOOLS) at(id).addEventListener("click", () => take(tool === id ? null : id));
   at("view").addEventListener("click", () => select(grid.rowsWithin(...camera.seen())));
   at("arrange").addEventListener("click", ({ target: { value } }) => {
     if (!value) return;
@@ -284,6 +321,12 @@ function begin(films) {
     arrange(value, MORPH_MS);
   });
   at("color").addEventListener("change", () => { colorBy(at("color").value); remember({ color: at("color").value, only: null }, true); });
+  at("picture").addEventListener("change", () => {
+    drop(at("picture").files[0]);
+    at("picture").value = ""; // or the same file could not be chosen again
+  });
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", (event) => { event.preventDefault(); drop(event.dataTransfer.files[0]); });
   addEventListener("popstate", follow);
   combobox(at("title"), at("suggestions"), suggest, find);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => change());
@@ -313,6 +356,16 @@ function between(films, camera, to) {
     }
     camera.frame(Object.fromEntries(Object.entries(frame).map(([name, value]) => [name, value + (to[name] - value) * share])));
   };
+}
+
+// Whether a point is within an outline: a line from it to the right crosses the outline an odd number of times.
+function isInside(points, x, y) {
+  let inside = false;
+  points.forEach(([nextX, nextY], number) => {
+    const [thisX, thisY] = points.at(number - 1);
+    if (thisY > y !== nextY > y && x < thisX + ((nextX - thisX) * (y - thisY)) / (nextY - thisY)) inside = !inside;
+  });
+  return inside;
 }
 
 // The nearest film in a direction: what lies aside counts thrice.

@@ -170,7 +170,9 @@ def test_a_record_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b'{"kind": ', b"\xff\xfe", b"[" * 3], ids=["empty", "truncated", "binary", "open"]
+    "content",
+    [b"", b'{"kind": ', b"\xff\xfe", b"[" * 3, b"[" * 200_000],
+    ids=["empty", "truncated", "binary", "open", "nested deeply"],
 )
 def test_invalid_json_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "r.json").write_bytes(content)

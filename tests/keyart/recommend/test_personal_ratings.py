@@ -195,6 +195,7 @@ def test_without_times_the_last_row_counts() -> None:
         ("", "mine.csv holds no ratings"),
         ("[", "mine.csv: expected JSON, received something else"),
         ('{"a": 1}', "mine.csv: expected a list of ratings, as Trakt exports it"),
+        ("[" * 200_000, "mine.csv: expected JSON, received something else (it is nested too deeply"),
         ('[{"rating": 11, "movie": {}}]', "mine.csv, item 1: expected a film and a rating from 1 to 10"),
         ('[{"rating": 1, "movie": {}}, 5]', "mine.csv, item 2: expected a film"),
     ],

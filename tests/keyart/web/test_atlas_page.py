@@ -14,7 +14,7 @@ import pytest
 
 from keyart.atlas.build import AtlasOptions, make_atlas
 from keyart.pipeline.index import build
-from tests.keyart.groups import N_FILMS, arrange, list_films, make_groups
+from tests.keyart.groups import N_FILMS, arrange, list_films, make_groups, poster_of
 from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, expect, looking, serious_barriers, serving
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -233,6 +233,33 @@ def test_a_box_selection_can_be_exported(page: Page) -> None:
     expect(page, "#titles").to_be_hidden()
 
 
+def test_the_space_bar_selects_the_film(page: Page) -> None:
+    look(page, "/atlas?film=7")
+    page.locator("#canvas").focus()
+    page.keyboard.press("Space")
+    expect(page, "#count").to_contain_text("1 film is selected")
+    assert state(page)["selected"] == "7"
+    page.keyboard.press("Space")
+    expect(page, "#count").to_contain_text("No film is selected")
+    assert "selected" not in state(page)
+
+
+def test_a_picture_lands_among_films_that_look_like_it(page: Page) -> None:
+    hits = {"hits": [{"movie_id": movie_id} for movie_id in (9, 12, 15, 999)]}
+    # The features of these films are made up, so that no network could compare a picture with them.
+    page.route("**/api/similar?*", lambda route: route.fulfill(json=hits))
+    look(page)
+    page.locator("#picture").set_input_files({"name": "poster.png", "mimeType": "image/png", "buffer": poster_of(9)})
+    expect(page, "#status").to_contain_text("The picture lands near Film 9 (1959), Horror")
+    until(page, lambda state: state.get("selected") == "9,12,15" and state.get("z") == "3.000")
+
+
+def test_a_picture_that_cannot_be_compared_is_reported(page: Page) -> None:
+    look(page)
+    page.locator("#picture").set_input_files({"name": "poster.png", "mimeType": "image/png", "buffer": poster_of(9)})
+    expect(page, "#status").to_contain_text("no encoder")
+
+
 def test_shift_and_drag_selects_what_the_legend_shows(page: Page) -> None:
     look(page, "/atlas?color=genre")
     page.locator("#legend button", has_text="Western").click()
@@ -393,3 +420,10 @@ def test_no_serious_barrier(page: Page, scheme: str) -> None:
     look(page)
     page.get_by_role("button", name="Select all in view").click()
     assert not serious_barriers(page)
+
+
+def test_no_cell_of_the_csv_file_is_a_formula(page: Page) -> None:
+    page.goto("/atlas")
+    texts = ["=1+1", "+HYPERLINK()", "-2+3", "@SUM", "'=1", "-2", "Heat"]
+    written = page.evaluate('async (texts) => texts.map((await import("/static/atlas/selection.js")).cell)', texts)
+    assert written == ["'=1+1", "'+HYPERLINK()", "'-2+3", "'@SUM", "''=1", "-2", "Heat"]

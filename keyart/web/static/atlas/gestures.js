@@ -1,11 +1,13 @@
-// What hands do on the map, in words: pan, zoom, point, press, box. Mouse, touch, pen and keyboard say the same words.
+// What hands do on the map, in words: pan, zoom, point, press, outline. Mouse, touch, pen and keyboard say the same words.
 const STILL = 5; // pixels: a press that moves less is a click
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-export function gestures(canvas, say, isBoxing) {
+// `tool` says what dragging does: it outlines films by a "box" or a "lasso", or moves the map.
+export function gestures(canvas, say, tool) {
   const down = new Map(); // pointers by their ids, where they are
   let start = null; // where the first came down
-  let boxing = false;
+  let outline = null; // of films, as points of the screen
+  let kind = null; // of the outline
   let pressed = null; // a press that a click will follow
   let spread = 0;
 
@@ -26,12 +28,13 @@ export function gestures(canvas, say, isBoxing) {
     down.set(event.pointerId, at(event));
     if (down.size === 1) {
       start = at(event);
-      boxing = event.shiftKey || isBoxing();
+      kind = event.shiftKey ? "box" : tool();
+      outline = kind && [start];
     } else {
       // A second finger makes a pinch of whatever it was.
       start = null;
-      if (boxing) say.box(null);
-      boxing = false;
+      if (outline) say.outline(null);
+      outline = null;
       spread = down.size === 2 ? between().spread : 0;
     }
   });
@@ -52,10 +55,14 @@ export function gestures(canvas, say, isBoxing) {
       spread = now.spread;
       return;
     }
-    if (start && !boxing && Math.hypot(left - start[0], top - start[1]) < STILL) return;
+    if (start && !outline && Math.hypot(left - start[0], top - start[1]) < STILL) return;
     down.set(event.pointerId, [left, top]);
-    if (boxing) say.box([...start, left, top]);
-    else if (down.size === 1) {
+    if (outline) {
+      if (kind === "lasso") outline.push([left, top]);
+      else outline = [start, [left, start[1]], [left, top], [start[0], top]];
+      say.outline(outline);
+    }
+    if (!outline && down.size === 1) {
       canvas.classList.add("dragging");
       // What lay within the bounds of a click is made up for.
       say.pan(left - before[0], top - before[1]);
@@ -68,12 +75,13 @@ export function gestures(canvas, say, isBoxing) {
     canvas.classList.remove("dragging");
     const [left, top] = at(event);
     const moved = start && Math.hypot(left - start[0], top - start[1]) >= STILL;
-    if (boxing) {
-      if (cancelled || !moved) say.box(null);
-      else say.boxed([...start, left, top]);
+    if (outline) {
+      // A lasso may end where it began.
+      if (cancelled || outline.length < 3) say.outline(null);
+      else say.outlined(outline);
     } else if (start && !moved && !cancelled) pressed = [left, top, event.pointerType];
     start = null;
-    boxing = false;
+    outline = null;
   }
   canvas.addEventListener("pointerup", (event) => up(event, false));
   canvas.addEventListener("pointercancel", (event) => up(event, true));
@@ -100,6 +108,7 @@ export function gestures(canvas, say, isBoxing) {
     else if (event.key === "-") say.farther();
     else if (event.key === "0" || event.key === "Home") say.all();
     else if (event.key === "Enter") say.open();
+    else if (event.key === " ") say.pick();
     else if (event.key === "Escape") say.away();
     else return;
     event.preventDefault();

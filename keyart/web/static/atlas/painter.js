@@ -27,7 +27,8 @@ export class Painter {
     this.selected = new Set();
     this.marked = null; // the film that is pointed at
     this.found = null; // the film that the address names
-    this.box = null;
+    this.outline = null;
+    this.landed = null; // a picture that was dropped: its image, the films that look like it, and where it lies
   }
 
   resize(width, height) {
@@ -62,7 +63,8 @@ export class Painter {
       this.#frame(context, camera, row, width);
     }
     if (!this.moving) this.#marks(style.backgroundColor);
-    if (this.box) this.#band();
+    if (this.landed && !this.moving) this.#landed();
+    if (this.outline) this.#band();
   }
 
   #each(camera, visit) {
@@ -147,13 +149,36 @@ export class Painter {
     context.strokeRect(x - width / 2 - 2, y - width * 0.75 - 2, width + 4, width * 1.5 + 4);
   }
 
+  // Lines to the films that look like it say why it is there.
+  #landed() {
+    const { context, camera, films } = this;
+    const { image, rows, place } = this.landed;
+    const [x, y] = camera.toScreen(...place);
+    const width = Math.max(this.#larger(), 54);
+    const height = image ? (width * image.height) / image.width : 0;
+    context.strokeStyle = this.ink;
+    context.lineWidth = 1.5;
+    context.beginPath();
+    for (const row of rows) {
+      context.moveTo(x, y);
+      context.lineTo(...camera.toScreen(films.x[row], films.y[row]));
+    }
+    context.stroke();
+    if (!image) return;
+    context.drawImage(image, x - width / 2, y - height / 2, width, height);
+    context.lineWidth = 4;
+    context.strokeRect(x - width / 2 - 2, y - height / 2 - 2, width + 4, height + 4);
+  }
+
   #band() {
     const { context } = this;
-    const [left, top, right, bottom] = this.box;
     context.strokeStyle = this.ink;
     context.lineWidth = 1.5;
     context.setLineDash([5, 4]);
-    context.strokeRect(left, top, right - left, bottom - top);
+    context.beginPath();
+    for (const point of this.outline) context.lineTo(...point);
+    context.closePath();
+    context.stroke();
     context.setLineDash([]);
   }
 }

@@ -4,8 +4,13 @@ import { save } from "../parts.js";
 const LISTED = 300;
 const COLUMNS = ["movie_id", "title", "year", "genres", "cluster"];
 
-function cell(value) {
-  const text = Array.isArray(value) ? value.join("|") : String(value ?? "");
+// What spreadsheets take for the beginning of a formula, or pass over in front of one.
+const FORMULA = /^'*[=+\-@\t\r]/;
+const NUMBER = /^[+-]?\d+(\.\d+)?(e[+-]?\d+)?$/i;
+
+export function cell(value) {
+  const plain = Array.isArray(value) ? value.join("|") : String(value ?? "");
+  const text = FORMULA.test(plain) && !NUMBER.test(plain) ? `'${plain}` : plain;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
