@@ -58,7 +58,7 @@ def _holding_words(
     if not pairs:
         return [[] for _ in inside]
     counts = np.array([(inside[c][word], overall[word], sizes[c]) for c, word in pairs])
-    by_chance = hypergeom.sf(counts[:, 0] - 1, n_films, counts[:, 1], counts[:, 2])
+    by_chance = np.asarray(hypergeom.sf(counts[:, 0] - 1, n_films, counts[:, 1], counts[:, 2]), np.float64)
     holds = (by_chance <= _threshold(by_chance)) & (counts[:, 0] >= _LEAST_FILMS)
     held: list[list[str]] = [[] for _ in inside]
     for number in np.flatnonzero(holds):
