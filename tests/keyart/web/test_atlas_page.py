@@ -233,6 +233,29 @@ def test_a_box_selection_can_be_exported(page: Page) -> None:
     expect(page, "#titles").to_be_hidden()
 
 
+def test_a_lasso_selects_what_it_encloses_and_a_link_shows_it(page: Page, browser: Any) -> None:
+    look(page)
+    page.get_by_role("button", name="Select films with a lasso").click()
+    frame = page.locator("#canvas").bounding_box()
+    # A triangle over the upper left half: the groups lie in three blocks side by side.
+    corners = [(0.02, 0.96), (0.96, 0.02), (0.02, 0.02), (0.02, 0.9)]
+    points = [(frame["x"] + left * frame["width"], frame["y"] + top * frame["height"]) for left, top in corners]
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    for point in points[1:]:
+        page.mouse.move(*point, steps=4)
+    page.mouse.up()
+    until(page, lambda state: "selected" in state)
+    selected = state(page)["selected"].split(",")
+    assert 10 < len(selected) < N_FILMS - 10
+    expect(page, "#count").to_contain_text(f"{len(selected)} films are selected")
+    assert page.locator("#lasso").get_attribute("aria-pressed") == "false"
+    linked = browser.new_page()
+    linked.goto(page.url)
+    expect(linked, "#count").to_contain_text(f"{len(selected)} films are selected")
+    linked.close()
+
+
 def test_the_space_bar_selects_the_film(page: Page) -> None:
     look(page, "/atlas?film=7")
     page.locator("#canvas").focus()
