@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,10 @@ def description(fitted_home: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """The description of a server whose catalog may be changed."""
     from tests.keyart.web.conftest import copied
 
+    # Before the server's threads run: until Python 3.11.8 two threads could not parse source at once, "AST constructor
+    # recursion depth mismatch" (github.com/python/cpython/issues/106905).
+    checks()
+    importlib.import_module("schemathesis.specs.openapi.schemas")
     with serving(copied(fitted_home, tmp_path_factory)) as url:
         yield schemathesis.openapi.from_url(f"{url}/openapi.json", timeout=60)
 
