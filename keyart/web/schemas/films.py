@@ -320,7 +320,7 @@ class ServerFacts(BaseModel):
     version: str = Field(examples=["0.2.0"])
     adds_films: bool = Field(description="Whether films may be added and removed; not with --read-only.")
     takes_text: bool = Field(description="Whether posters can be described in words.")
-    grid: tuple[int, int] | None = Field(
+    grid: list[int] | None = Field(
         description="The columns and rows of the regions of posters; null where regions are not compared.",
         examples=[[7, 7]],
     )

@@ -176,10 +176,10 @@ class FilmService:
         with self._engine.use() as engine:
             return TextFacts(available=engine.takes_text)
 
-    def grid(self) -> tuple[int, int] | None:
+    def grid(self) -> list[int] | None:
         """Return the columns and rows of the regions of posters."""
         with self._engine.use() as engine:
-            return engine.grid
+            return list(engine.grid) if engine.grid else None
 
     def similar(self, movie_id: int | str, query: FilmQuery) -> SimilarPage:
         """Return a page of a film's look-alikes."""
