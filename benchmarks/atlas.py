@@ -176,8 +176,7 @@ def save_repeated(atlas: Atlas, workspace: Workspace, movie_ids: np.ndarray) -> 
     around = np.tile(atlas.positions, (_N_TIMES, 1)) + rng.normal(0, 0.02, (len(movie_ids), 2))
     positions = np.clip(around, -1, 1).astype(np.float32)
     hashes = {movie_id: posters[movie_id].sha256 for movie_id in movie_ids.tolist()}
-    sheets = tuple(assign((), set(), movie_ids[along_the_map(positions)].tolist(), hashes))
-    draw(sheets, workspace.atlas_dir, {movie_id: poster.path for movie_id, poster in posters.items()})
+    sheets = assign((), set(), movie_ids[along_the_map(positions)].tolist(), hashes)
     dataclasses.replace(
         atlas,
         movie_ids=movie_ids,
@@ -186,7 +185,7 @@ def save_repeated(atlas: Atlas, workspace: Workspace, movie_ids: np.ndarray) -> 
         positions=positions,
         is_placed=np.tile(atlas.is_placed, _N_TIMES),
         labels=np.tile(atlas.labels, _N_TIMES),
-        sheets=sheets,
+        sheets=tuple(draw(sheets, workspace.atlas_dir, posters)),
     ).save(workspace.atlas_dir)
 
 
