@@ -33,7 +33,7 @@ def film_panel_routes(
         film = await drawing.run(details.details, movie_id)
         looks = await looking.run(_one_side, films, film.movie_id, 1.0)
         liked = await looking.run(_one_side, films, film.movie_id, 0.0)
-        return HTMLResponse(_panel(film, looks, liked, details.dots()))
+        return HTMLResponse(_panel(film, looks, liked, await drawing.run(details.dots)))
 
     return router
 

@@ -58,7 +58,6 @@ class DetailService:
 
     def __init__(self, workspace: Workspace, films: FilmService, on_reload: OnReload) -> None:
         self._films = films
-        self._workspace = workspace
         self._histograms = Reloading(
             "ratings by stars",
             lambda: Histograms.of(open_ratings(workspace)),
@@ -88,15 +87,14 @@ class DetailService:
     def details(self, name: int | str) -> FilmDetails:
         """Describe a film."""
         film = self._films.film(name)
-        number = film.tmdb_id, film.imdb_id
         with self._catalog.use() as catalog, self._histograms.use() as histograms:
             return FilmDetails(
                 **film.model_dump(),
                 tags=catalog.tags_of(film.movie_id, _N_TAGS),
                 stars=histograms.of_film(film.movie_id),
                 palette=self._palette_of(film.movie_id) if film.has_poster else [],
-                tmdb_url=f"https://www.themoviedb.org/movie/{number[0]}" if number[0] else None,
-                imdb_url=f"https://www.imdb.com/title/tt{number[1]}/" if number[1] else None,
+                tmdb_url=f"https://www.themoviedb.org/movie/{film.tmdb_id}" if film.tmdb_id else None,
+                imdb_url=f"https://www.imdb.com/title/tt{film.imdb_id}/" if film.imdb_id else None,
                 atlas=self._place_of(film.movie_id),
             )
 
