@@ -419,7 +419,7 @@ def test_without_an_atlas_the_page_names_the_command(browser: Any, home: Path) -
         page = browser.new_page()
         page.goto(f"{url}/atlas")
         expect(page, "#status").to_have_text(re.compile("run `keyart atlas --home"))
-        for selector in ("#map", "#tools", "#legend", "#view", "#help", "#clusters", "#title"):
+        for selector in ("#map", "#tools", "#legend", "#view", "#help", "#clusters", "#title", "header .button"):
             expect(page, selector).to_be_hidden()
         page.close()
 
