@@ -124,6 +124,10 @@ def _write_lists(folder: Path) -> None:
         write_bytes(folder / name, f"# a comment\n{ids}\n".encode())
     for name, part in (("u1.base", ratings[1::2]), ("u1.test", ratings[::2])):
         write_bytes(folder / name, "".join("\t".join(map(str, row)) + "\n" for row in part).encode())
+    # A published split: every fifth film is hidden.
+    for name, is_hidden in (("train", False), ("test", True)):
+        part = [row for row in ratings if (row[1] % 5 == 0) == is_hidden]
+        _write_table(folder / f"{name}.csv.gz", "userId movieId rating timestamp", part)
     export = "".join(json.dumps({"adult": False, "id": film[4], "video": False}) + "\n" for film in FILMS)
     write_bytes(folder / "movie_ids_11_22_2026.json.gz", gzip.compress(export.encode()))
 
@@ -173,7 +177,8 @@ def add_to(server: TmdbServer) -> None:
 
 def _write_table(path: Path, header: str, rows: Iterable[Sequence[object]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as stream:
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "wt", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(header.split())
         writer.writerows(rows)
