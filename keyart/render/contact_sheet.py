@@ -1,7 +1,8 @@
-"""Contact sheets: a film and its look-alikes as one image, with titles and scores."""
+"""Contact sheets: a film and its look-alikes, or films alone, as one image, with titles and scores."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -11,9 +12,9 @@ from keyart.render.drawing import EMPTY, FAINT, INK, MARGIN, PAPER, Box, Tint, f
 from keyart.results import Hit, Query, SimilarFilms
 
 _VISUAL_COLOR, _CF_COLOR, _CONTENT_COLOR = "#c8553d", "#2f6690", "#4b7f3f"
-_GAP, _COLUMNS = 28, 5
+_GAP, _COLUMNS, _COLUMNS_OF_FILMS = 28, 5, 7
 _HIT_SIZE, _QUERY_SIZE = (208, 312), (400, 600)
-_CAPTION_HEIGHT = 116
+_CAPTION_HEIGHT, _FILM_CAPTION_HEIGHT, _HEADING_HEIGHT = 116, 112, 64
 MAX_HITS = 50
 """How many films a sheet shows at most."""
 
@@ -55,6 +56,28 @@ def draw_sheet(result: SimilarFilms) -> Image.Image:
         corner = (grid_left + column * (_HIT_SIZE[0] + _GAP), MARGIN + row * (row_height + _GAP))
         _draw_hit(sheet, hit, corner, _marker(result))
     return sheet
+
+
+def draw_film_sheet(films: Sequence[Query], heading: str) -> Image.Image:
+    """Draw films in rows of seven below a heading, each with its title, year and number of ratings."""
+    shown = films[:MAX_HITS]
+    n_columns = max(1, min(len(shown), _COLUMNS_OF_FILMS))
+    n_rows, row_height = -(-len(shown) // n_columns), _HIT_SIZE[1] + _FILM_CAPTION_HEIGHT
+    width = 2 * MARGIN + n_columns * (_HIT_SIZE[0] + _GAP) - _GAP
+    sheet = Image.new("RGB", (width, 2 * MARGIN + _HEADING_HEIGHT + n_rows * row_height), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    cut = f"The first {MAX_HITS} of {heading}" if len(films) > MAX_HITS else heading
+    pen.text((MARGIN, MARGIN), _cut_to(cut, 34, width - 2 * MARGIN), fill=INK, font=font(34))
+    for n, film in enumerate(shown):
+        row, column = divmod(n, n_columns)
+        left, top = MARGIN + column * (_HIT_SIZE[0] + _GAP), MARGIN + _HEADING_HEIGHT + row * row_height
+        bottom = _draw_titled_poster(sheet, film, (left, top))
+        pen.text((left, bottom), plural(film.n_ratings, "rating"), fill=FAINT, font=font(15))
+    return sheet
+
+
+def _cut_to(text: str, size: int, width: int) -> str:
+    return wrapped(text, size, width, n_lines=1)[0]
 
 
 def _draw_query(sheet: Image.Image, result: SimilarFilms) -> None:
@@ -134,14 +157,9 @@ def _draw_legend(pen: ImageDraw.ImageDraw, corner: tuple[int, int], *, has_conte
 
 
 def _draw_hit(sheet: Image.Image, hit: Hit, corner: tuple[int, int], mark: Tint | None = None) -> None:
-    pen, (left, top) = ImageDraw.Draw(sheet), corner
-    paste_poster(sheet, hit.poster_path, hit.label, Box(left, top, *_HIT_SIZE), mark)
-    line_top = top + _HIT_SIZE[1] + 10
-    for line in wrapped(hit.title, 18, _HIT_SIZE[0], n_lines=2, tail=_year(hit)):
-        pen.text((left, line_top), line, fill=INK, font=font(18))
-        line_top += 23
+    pen, left = ImageDraw.Draw(sheet), corner[0]
     # Scores are at the same height under every poster, whether the title takes one line or two.
-    line_top = top + _HIT_SIZE[1] + 10 + 2 * 23 + 8
+    line_top = _draw_titled_poster(sheet, hit, corner, mark) + 8
     pen.text((left, line_top), f"{hit.score:.3f}", fill=INK, font=font(20))
     ratings = plural(hit.n_ratings, "rating")
     pen.text((left + _HIT_SIZE[0], line_top + 3), ratings, fill=FAINT, font=font(15), anchor="ra")
@@ -150,6 +168,18 @@ def _draw_hit(sheet: Image.Image, hit: Hit, corner: tuple[int, int], mark: Tint 
         bars.append((hit.content, _CONTENT_COLOR))
     for n, (value, color) in enumerate(bars):
         _draw_bar(pen, Box(left, line_top + 28 + 9 * n, _HIT_SIZE[0], 5), value, color)
+
+
+def _draw_titled_poster(
+    sheet: Image.Image, film: Hit | Query, corner: tuple[int, int], mark: Tint | None = None
+) -> int:
+    """Draw a poster and below it the title in two lines at most; return where the second line ends."""
+    pen, (left, top) = ImageDraw.Draw(sheet), corner
+    paste_poster(sheet, film.poster_path, film.label, Box(left, top, *_HIT_SIZE), mark)
+    line_top = top + _HIT_SIZE[1] + 10
+    for n, line in enumerate(wrapped(film.title, 18, _HIT_SIZE[0], n_lines=2, tail=_year(film))):
+        pen.text((left, line_top + 23 * n), line, fill=INK, font=font(18))
+    return line_top + 2 * 23
 
 
 def _draw_bar(pen: ImageDraw.ImageDraw, box: Box, value: float | None, color: str) -> None:

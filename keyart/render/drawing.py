@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -48,6 +49,13 @@ def save_sheet(sheet: Image.Image, path: Path, inputs: Iterable[Path | None] = (
     check_sheet_path(path, inputs)
     with atomic_path(path) as temporary_path:
         sheet.save(temporary_path, _FORMATS[path.suffix.lower()])
+
+
+def jpeg_of(sheet: Image.Image) -> bytes:
+    """Return a sheet as a JPEG file."""
+    content = io.BytesIO()
+    sheet.save(content, "JPEG", quality=88)
+    return content.getvalue()
 
 
 def paste_poster(

@@ -29,18 +29,20 @@ from keyart.web.routes.atlas import atlas_routes
 from keyart.web.routes.film_panel import film_panel_routes
 from keyart.web.routes.films import Pools, film_routes
 from keyart.web.routes.first_page import add_first_page
+from keyart.web.routes.shortlists import shortlist_routes
 from keyart.web.routes.users import user_routes
 from keyart.web.schemas.films import ServerState
 from keyart.web.services.atlas import AtlasService
 from keyart.web.services.details import DetailService
 from keyart.web.services.films import FilmService
+from keyart.web.services.shortlists import ShortlistService
 from keyart.web.services.users import UserService
 from keyart.web.workers import MicroBatcher, WorkerPool, yield_processor
 from keyart.workspace.encoders import open_views
 from keyart.workspace.reloading import OnReload
 
 _STATIC = Path(__file__).parent / "static"
-_PAGES = {"/atlas": "atlas.html", "/user": "user.html", "/docs": "docs.html"}
+_PAGES = {"/atlas": "atlas.html", "/user": "user.html", "/shortlist": "shortlist.html", "/docs": "docs.html"}
 _TIMEOUT_S, _ENCODING_TIMEOUT_S, _WRITING_TIMEOUT_S = 15.0, 60.0, 300.0
 _LOCAL = PublicAddress()
 _MAX_BATCH, _MAX_PENDING_IMAGES = 16, 32
@@ -105,6 +107,7 @@ def make_app(
         film_panel_routes(films, details, pools.querying, pools.drawing),
         film_routes(films, images, pools, read_only=read_only),
         atlas_routes(atlas, pools.drawing),
+        shortlist_routes(ShortlistService(films), pools.querying, pools.drawing),
     )
     for router in routers:
         app.include_router(router, dependencies=_dependencies(token))

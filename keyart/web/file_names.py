@@ -33,4 +33,9 @@ def named(query: Named, ending: str) -> dict[str, str]:
     if not stem and query.movie_id is not None:
         stem = f"film-{query.movie_id}"
     name = f"{stem}-look-alikes" if stem else "look-alikes"
-    return {"Content-Disposition": f'inline; filename="{name}.{ending}"'}
+    return file_header(f"{name}.{ending}")
+
+
+def file_header(name: str) -> dict[str, str]:
+    """Return the header that names a file; browsers may show it."""
+    return {"Content-Disposition": f'inline; filename="{name}"'}

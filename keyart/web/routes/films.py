@@ -63,7 +63,8 @@ AnyFilmQuery = TypeVar("AnyFilmQuery", bound=FilmQuery)
 
 _SEVERAL_FILMS_TIMEOUT_S = 60.0
 _JPEG = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
-_JPEG_FILE: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": _JPEG}}}
+JPEG_FILE: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": _JPEG}}}
+"""Describes a route that answers with a picture."""
 _CSV_FILE: dict[str, Any] = {
     "response_class": Response,
     "responses": {200: {"content": {"text/csv": {"example": ",".join(HIT_COLUMNS)}}}},
@@ -225,18 +226,18 @@ def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:
         page = await pools.comparing.run(service.similar_to_mix, _checked(query))
         return _csv_file(page)
 
-    @router.get("/api/films/{movie_id}/sheet.jpg", summary="Look-alikes as a contact sheet", **_JPEG_FILE)
+    @router.get("/api/films/{movie_id}/sheet.jpg", summary="Look-alikes as a contact sheet", **JPEG_FILE)
     async def sheet(movie_id: FilmPath, query: Annotated[FilmQuery, Query()]) -> Response:
         return _sheet_file(await pools.drawing.run(service.contact_sheet, movie_id, _checked(query)))
 
-    @router.get("/api/sheet.jpg", summary="Look-alikes of films and descriptions as a contact sheet", **_JPEG_FILE)
+    @router.get("/api/sheet.jpg", summary="Look-alikes of films and descriptions as a contact sheet", **JPEG_FILE)
     async def mix_sheet(query: Annotated[MixQuery, Query()]) -> Response:
         return _sheet_file(await pools.drawing.run(service.contact_sheet_of_mix, _checked(query)))
 
 
 def _add_regions(router: APIRouter, service: FilmService, pools: Pools) -> None:
     # First, as the other path would match its names.
-    @router.get("/api/films/{movie_id}/why/{other_id}.jpg", summary="Where two posters look alike", **_JPEG_FILE)
+    @router.get("/api/films/{movie_id}/why/{other_id}.jpg", summary="Where two posters look alike", **JPEG_FILE)
     async def heat_map(
         movie_id: FilmPath,
         other_id: FilmPath,
@@ -309,7 +310,7 @@ def _add_images(router: APIRouter, service: FilmService, images: ImageEncoder, p
         return _csv_file(await pools.comparing.run(service.similar_to_image, image, query))
 
     @router.post(
-        "/api/sheet.jpg", summary="Look-alikes of an image as a contact sheet", openapi_extra=_IMAGE_BODY, **_JPEG_FILE
+        "/api/sheet.jpg", summary="Look-alikes of an image as a contact sheet", openapi_extra=_IMAGE_BODY, **JPEG_FILE
     )
     async def image_sheet(request: Request, query: Annotated[ImageMixQuery, Query()]) -> Response:
         image = await compared(request, query)

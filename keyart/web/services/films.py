@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -15,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as PillowImage
 
 from catalog.errors import ConfigError, DataError, KeyartError, QueryError, UnknownFilmError
 from catalog.film import Film
@@ -26,6 +24,7 @@ from keyart.pipeline.additions import AddReport, add
 from keyart.pipeline.removals import remove
 from keyart.recommend.models import record_path
 from keyart.render.contact_sheet import draw_sheet
+from keyart.render.drawing import jpeg_of
 from keyart.render.heat_map import draw_heat_sheet
 from keyart.results import Query, SimilarFilms
 from keyart.similarity.blending import Hybrid, open_hybrid
@@ -215,7 +214,7 @@ class FilmService:
     def heat_map(self, first: int | str, second: int | str, encoder: str | None = None) -> bytes:
         """Draw where two posters look alike, a JPEG file."""
         with self._engine_by(encoder).use() as engine:
-            return _jpeg(draw_heat_sheet(engine.explain(first, second)))
+            return jpeg_of(draw_heat_sheet(engine.explain(first, second)))
 
     def regions(self, first: int | str, second: int | str, encoder: str | None = None) -> RegionsFacts:
         """Return which regions of two posters look alike."""
@@ -469,7 +468,7 @@ def _sides(result: SimilarFilms) -> list[str]:
 
 
 def _sheet(result: SimilarFilms, query: ImageQuery) -> Sheet:
-    return Sheet(_jpeg(draw_sheet(replace(result, hits=result.hits[query.offset :]))), result.query)
+    return Sheet(jpeg_of(draw_sheet(replace(result, hits=result.hits[query.offset :]))), result.query)
 
 
 def _with_image_at(result: SimilarFilms, path: Path) -> SimilarFilms:
@@ -481,9 +480,3 @@ def _with_image_at(result: SimilarFilms, path: Path) -> SimilarFilms:
 
     like = tuple(map(located, result.query.like))
     return replace(result, query=replace(located(result.query), like=like))
-
-
-def _jpeg(image: PillowImage.Image) -> bytes:
-    content = io.BytesIO()
-    image.save(content, "JPEG", quality=88)
-    return content.getvalue()

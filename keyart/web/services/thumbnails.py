@@ -41,6 +41,11 @@ class Thumbnails:
     def __contains__(self, movie_id: int) -> bool:
         return movie_id in self._posters
 
+    def path(self, movie_id: int) -> Path | None:
+        """Return where a poster is stored; None without one."""
+        poster = self._posters.get(movie_id)
+        return poster.path if poster else None
+
     def in_random_order(self) -> Iterator[int]:
         """Yield the films that have a poster, shuffled as far as they are taken."""
         movie_ids = list(self._posters)

@@ -1,5 +1,6 @@
 // One look-alike: its poster, its numbers, and why.
 import { poster, titled } from "./film.js";
+import { keepButton } from "./keeping.js";
 import { element, ratings } from "./parts.js";
 
 function bar(value, name, meaning) {
@@ -14,6 +15,16 @@ function action(text, label, act) {
   button.setAttribute("aria-label", label);
   button.addEventListener("click", act);
   return button;
+}
+
+function actions(hit, label, other, { why, add }) {
+  const keep = keepButton(hit.movie_id, label);
+  // Looks are combined, of films that have a poster.
+  if (hit.visual === null) return [keep];
+  const reasons = other || hit.why.length ? [action("Why", `Why ${label} looks alike`, () => why(other, hit))] : [];
+  const more = action("More", `More like ${label}`, () => add("like", hit.movie_id));
+  const less = action("Less", `Less like ${label}`, () => add("unlike", hit.movie_id));
+  return [...reasons, keep, more, less];
 }
 
 export function card(hit, film, { address, pivot, why, add }) {
@@ -33,9 +44,6 @@ export function card(hit, film, { address, pivot, why, add }) {
   if (hit.content_share) made.append(bar(hit.content, "content", "content"));
   if (hit.in_common.length) made.append(element("small", { className: "common", textContent: hit.in_common.join(", ") }));
   if (hit.same_artwork.length) made.append(element("small", { textContent: `+${hit.same_artwork.length} with this artwork` }));
-  if (hit.visual === null) return made;
-  if (other || hit.why.length) made.append(action("Why", `Why ${label} looks alike`, () => why(other, hit)));
-  made.append(action("Also", `Look also like ${label}`, () => add("like", hit.movie_id)));
-  made.append(action("Not", `Do not look like ${label}`, () => add("unlike", hit.movie_id)));
+  made.append(element("div", { className: "acts" }, ...actions(hit, label, other, { why, add })));
   return made;
 }

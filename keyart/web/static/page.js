@@ -4,6 +4,7 @@ import { card } from "./card.js";
 import { MOST_EXPORTED, exportsOf } from "./exports.js";
 import { plain, titled } from "./film.js";
 import { FILTERS, filters } from "./filters.js";
+import { keepButton } from "./keeping.js";
 import { SIDES, mix } from "./mix.js";
 import { newFilm } from "./newfilm.js";
 import { showPanel } from "./panel.js";
@@ -136,6 +137,8 @@ function showFilm(film) {
   document.title = `${about} – keyart`;
   if (!film.has_poster) at("no-poster").replaceChildren(plain(film));
   at("no-poster").hidden = film.has_poster;
+  keepButton(film.movie_id, titled(film), at("keep"));
+  at("keep").hidden = false;
   at("on-atlas").href = `atlas?film=${film.movie_id}`;
   at("on-atlas").hidden = !film.has_poster;
 }
@@ -159,7 +162,7 @@ function showSubject(name, facts, address, alt) {
   at("no-poster").hidden = true;
   if (address) at("poster").src = address;
   at("poster").alt = alt;
-  at("on-atlas").hidden = true;
+  at("keep").hidden = at("on-atlas").hidden = true;
   parts.show();
 }
 

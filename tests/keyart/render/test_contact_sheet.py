@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from catalog.errors import ConfigError
-from keyart.render.contact_sheet import draw_sheet, write_contact_sheet
+from keyart.render.contact_sheet import MAX_HITS, draw_film_sheet, draw_sheet, write_contact_sheet
 from keyart.render.drawing import check_sheet_path
 from keyart.results import Hit, Query, SimilarFilms
 
@@ -37,6 +37,12 @@ def n_red(sheet: Image.Image) -> int:
 @pytest.mark.parametrize("n_hits", [0, 1, 5, 6, 12])
 def test_every_poster_is_drawn_whole(n_hits: int, poster_path: Path) -> None:
     assert n_red(draw_sheet(result(n_hits, poster_path))) == 400 * 600 + n_hits * 208 * 312
+
+
+@pytest.mark.parametrize("n_films", [1, 7, 8, MAX_HITS + 9])
+def test_films_without_a_query_are_drawn_whole(n_films: int, poster_path: Path) -> None:
+    sheet = draw_film_sheet([Query(1, "Amélie" * 9, 2001, poster_path)] * n_films, f"{n_films} films " * 9)
+    assert n_red(sheet) == min(n_films, MAX_HITS) * 208 * 312
 
 
 def test_posters_keep_their_aspect_ratio(tmp_path: Path) -> None:

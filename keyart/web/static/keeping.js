@@ -1,0 +1,35 @@
+// Keeping films on any page: the link to the shortlist with their number, and the buttons that keep one.
+import { MOST_KEPT, keep, kept, onKept } from "./kept.js";
+import { at, element } from "./parts.js";
+
+export const FULL = `A shortlist has at most ${MOST_KEPT} films: remove some first.`;
+
+// Makes a button keep a film; without one, makes the button.
+export function keepButton(movieId, label, button = element("button", { type: "button", textContent: "Keep" })) {
+  button.dataset.keep = movieId;
+  button.setAttribute("aria-label", `Keep ${label}`);
+  button.title = `Keep ${label} on the shortlist`;
+  button.setAttribute("aria-pressed", kept().includes(movieId));
+  return button;
+}
+
+function show() {
+  const films = kept();
+  at("to-shortlist").textContent = films.length ? `Shortlist (${films.length})` : "Shortlist";
+  for (const button of document.querySelectorAll("[data-keep]")) {
+    button.setAttribute("aria-pressed", films.includes(Number(button.dataset.keep)));
+  }
+}
+
+function toggle(movieId) {
+  const films = kept();
+  const isKept = films.includes(movieId);
+  if (!keep(isKept ? films.filter((each) => each !== movieId) : [...films, movieId])) at("status").textContent = FULL;
+}
+
+addEventListener("click", ({ target }) => {
+  const button = target.closest?.("[data-keep]");
+  if (button) toggle(Number(button.dataset.keep));
+});
+onKept(show);
+show();
