@@ -6,11 +6,11 @@ import { report, waiting } from "./status.js";
 export const MOST_EXPORTED = 1000; // which the API takes
 const FILES = { json: "similar", csv: "similar.csv", sheet: "sheet.jpg" };
 
-// `address` returns where a file of so many results is, and `picture` the image that is asked about, or null.
-export function exportsOf(address, picture) {
+// `address` returns where a file of so many results is, and `body` the images that are asked about, or null.
+export function exportsOf(address, body) {
   async function download(name) {
     try {
-      const { blob, name: called } = await fetchFile(address(name), { method: "POST", body: picture(), waiting });
+      const { blob, name: called } = await fetchFile(address(name), { method: "POST", body: body(), waiting });
       save(blob, called);
     } catch (error) {
       report(error, () => download(name));
@@ -21,9 +21,9 @@ export function exportsOf(address, picture) {
 
   return (n) => {
     at("exports").hidden = !n;
-    at("links").hidden = picture() !== null;
-    at("saves").hidden = picture() === null;
+    at("links").hidden = body() !== null;
+    at("saves").hidden = body() === null;
     at("n-exported").textContent = n > MOST_EXPORTED ? `The first ${MOST_EXPORTED} as` : n === 1 ? "This film as" : `These ${n} films as`;
-    if (!picture()) for (const [id, name] of Object.entries(FILES)) at(id).href = address(name);
+    if (!body()) for (const [id, name] of Object.entries(FILES)) at(id).href = address(name);
   };
 }
