@@ -16,6 +16,8 @@ from catalog.io.files import read_input
 
 # What spreadsheets take for the beginning of a formula, or pass over in front of one.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
+# The plot of a film in a cell may be longer than Python's 131,072 letters; a file is read whole in any case.
+csv.field_size_limit(2**24)
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?", re.IGNORECASE)
 
 
@@ -94,6 +96,7 @@ def parse_rows(
                 f"{path}, line 1: expected the columns {listed}; "
                 f"{', '.join(missing)} missing, received {', '.join(received) or 'an empty file'}"
             )
+        _check_single(header, [*columns, *optional], received, path)
         n_read = reader.line_num
         for cells in reader:
             n_read = reader.line_num
@@ -109,6 +112,16 @@ def parse_rows(
     except csv.Error as error:
         # The row may go on to the end of the file, where a quotation mark is not closed.
         raise DataError(f"{path}, line {n_read + 1}: expected CSV, received something else ({error})") from error
+
+
+def _check_single(header: Sequence[str], known: Sequence[str], received: Sequence[str], path: Path) -> None:
+    """Raise DataError for a column that is there twice, of which one would be ignored."""
+    for name in known:
+        if header.count(name) > 1:
+            spellings = " and ".join(own for own, spelled in zip(received, header, strict=True) if spelled == name)
+            raise DataError(
+                f"{path}, line 1: expected one column {name}, received {spellings}; remove or rename the others"
+            )
 
 
 def write_csv(

@@ -19,7 +19,7 @@ from scipy.stats import rankdata
 from catalog.io.progress import Progress, silent
 from cf.coldstart.base import ColdStartModel, scores_by_rank
 from cf.coldstart.holdout import N_APART, Draw, Half, Holdout, RatedFilms, hold_out, hold_out_films
-from cf.coldstart.intervals import ratio
+from cf.coldstart.intervals import Tally, by_draw_and_user, ratio
 from cf.evaluation.metrics import Estimate, FloatArray, ranking_scores
 
 #: What every model is compared to.
@@ -212,14 +212,8 @@ def rank(
     return Ranked(users, np.stack([auc, recall, ndcg, *(row for of_k in others for row in (of_k.recall, of_k.ndcg))]))
 
 
-@dataclass(frozen=True)
-class _Tally:
-    user_ids: npt.NDArray[np.int32]
-    measures: FloatArray
-
-
 # By the name of a model, what is ranked among, and whether only films of new artwork are.
-_Tallies = dict[tuple[str, Candidates, bool], list[_Tally]]
+_Tallies = dict[tuple[str, Candidates, bool], list[Tally]]
 
 
 def _first(scores: FloatArray, n: int) -> npt.NDArray[np.intp]:
@@ -229,7 +223,7 @@ def _first(scores: FloatArray, n: int) -> npt.NDArray[np.intp]:
 
 def _tallies(
     model: ColdStartModel, films: RatedFilms, holdout: Holdout, kind: Candidates, lengths: Sequence[int] = ()
-) -> tuple[_Tally, _Tally]:
+) -> tuple[Tally, Tally]:
     """Rank the hidden films of a draw: all of them, and those alone whose artwork is new."""
     held_out = np.asarray(holdout.held_out.toarray() > 0)
     if kind == "cold":
@@ -266,23 +260,23 @@ def _both(
     ranking: tuple[npt.NDArray[np.floating], Marks, Marks],
     kept: Marks,
     lengths: Sequence[int],
-) -> tuple[_Tally, _Tally]:
+) -> tuple[Tally, Tally]:
     scores, relevant, excluded = ranking
     whole = distinct = rank(scores, relevant, excluded, lengths)
     if not kept.all():
         distinct = rank(scores[:, kept], relevant[:, kept], excluded[:, kept], lengths)
     user_ids = holdout.train.user_ids
-    return _Tally(user_ids[whole.users], whole.measures), _Tally(user_ids[distinct.users], distinct.measures)
+    return Tally(user_ids[whole.users], whole.measures), Tally(user_ids[distinct.users], distinct.measures)
 
 
 def _scorecard(name: str, kind: Candidates, tallies: _Tallies, lengths: Sequence[int]) -> ColdStartScorecard:
-    cells, times = _by_draw_and_user(tallies[name, kind, False])
+    cells, times = by_draw_and_user(tallies[name, kind, False])
     auc, recall, ndcg, *others = (ratio(measure, times, N_APART).estimate for measure in cells)
-    distinct, times_distinct = _by_draw_and_user(tallies[name, kind, True])
+    distinct, times_distinct = by_draw_and_user(tallies[name, kind, True])
     auc_distinct, recall_distinct, ndcg_distinct = (
         ratio(measure, times_distinct, N_APART).estimate for measure in distinct[:3]
     )
-    of_baseline = _by_draw_and_user(tallies[BASELINE, kind, False])[0][_NDCG]
+    of_baseline = by_draw_and_user(tallies[BASELINE, kind, False])[0][_NDCG]
     more = cells[_NDCG] - of_baseline
     gain = ratio(100 * more, of_baseline, N_APART)
     return ColdStartScorecard(
@@ -300,17 +294,6 @@ def _scorecard(name: str, kind: Candidates, tallies: _Tallies, lengths: Sequence
         ndcg_by_seed=tuple(_mean(tally.measures[_NDCG]) for tally in tallies[name, kind, False]),
         at=tuple(AtLength(k, *others[2 * place : 2 * place + 2]) for place, k in enumerate(lengths)),
     )
-
-
-def _by_draw_and_user(tallies: Sequence[_Tally]) -> tuple[FloatArray, FloatArray]:
-    """Arrange measures as (n_measures, n_draws, n_users), and mark which users were in which draw; 0 elsewhere."""
-    user_ids, rows = np.unique(np.concatenate([tally.user_ids for tally in tallies]), return_inverse=True)
-    draws = np.repeat(np.arange(len(tallies)), [len(tally.user_ids) for tally in tallies])
-    values = np.concatenate([tally.measures for tally in tallies], axis=1)
-    cells = np.zeros((len(values), len(tallies), len(user_ids)))
-    times = np.zeros(cells.shape[1:])
-    cells[:, draws, rows], times[draws, rows] = values, 1
-    return cells, times
 
 
 def _mean(values: FloatArray) -> float:

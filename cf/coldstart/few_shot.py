@@ -19,8 +19,9 @@ from catalog.errors import ConfigError
 from catalog.io.progress import Progress, silent
 from cf.coldstart.base import ColdStartModel
 from cf.coldstart.evaluation import Ranked, rank
-from cf.coldstart.holdout import Half, Holdout, RatedFilms, hold_out
-from cf.evaluation.metrics import Estimate, FloatArray, bootstrap
+from cf.coldstart.holdout import N_APART, Half, Holdout, RatedFilms, hold_out
+from cf.coldstart.intervals import Tally, by_draw_and_user, ratio
+from cf.evaluation.metrics import Estimate
 from cf.evaluation.splits import ranks_in_groups
 
 STEPS = (0, 1, 2, 5, 10, 20, 50)
@@ -49,14 +50,14 @@ def few_shot(
     model: tuple[str, Callable[[], ColdStartModel]],
     films: RatedFilms,
     *,
-    seeds: Sequence[int] = range(5),
+    seeds: Sequence[int] = range(N_APART),
     on: Half = "test",
     steps: Sequence[int] = STEPS,
     progress: Progress = silent,
 ) -> FewShotCurve:
     """Reveal ratings of hidden films step by step, and rank these films among each other."""
     name, make = model
-    parts: dict[tuple[str, int], list[tuple[npt.NDArray[np.int32], Ranked]]] = {}
+    tallies: dict[tuple[str, int], list[Tally]] = {}
     n_films = 0
     with progress("reveal ratings", len(seeds), "draws") as advance:
         for seed in seeds:
@@ -67,14 +68,15 @@ def few_shot(
                 n_films += len(kept)
                 fitted = make().fit(holdout.train, films.content.rows(holdout.warm))
                 for key, ranked in _ranked(fitted, films, holdout, kept, steps).items():
-                    parts.setdefault(key, []).append((holdout.train.user_ids, ranked))
+                    tally = Tally(holdout.train.user_ids[ranked.users], ranked.measures[_NDCG : _NDCG + 1])
+                    tallies.setdefault(key, []).append(tally)
             advance(1)
-    if not parts:
+    if not tallies:
         raise ConfigError(
             f"the curve needs two hidden films or more with over {steps[-1]} ratings each, and no draw has them; leave "
             "--few-shot out, or load more ratings"
         )
-    curves = {way: tuple(_pooled(parts[way, n]) if (way, n) in parts else _UNKNOWN for n in steps) for way in WAYS}
+    curves = {way: tuple(_over_draws(tallies.get((way, n), ())) for n in steps) for way in WAYS}
     values = ([estimate.value for estimate in curves[way]] for way in ("content", "ratings"))
     return FewShotCurve(name, tuple(steps), **curves, crossover=crossover(steps, *values), n_films=n_films)
 
@@ -124,8 +126,8 @@ def _marks(cells: sparse.coo_array, chosen: npt.NDArray[np.bool_]) -> npt.NDArra
     return marks
 
 
-def _pooled(parts: Sequence[tuple[npt.NDArray[np.int32], Ranked]]) -> Estimate:
-    user_ids = np.concatenate([ids[ranked.users] for ids, ranked in parts])
-    ndcg: FloatArray = np.concatenate([ranked.measures[_NDCG] for _, ranked in parts])
-    _, rows = np.unique(user_ids, return_inverse=True)
-    return bootstrap(np.bincount(rows, weights=ndcg).astype(np.float64), np.bincount(rows).astype(np.float64))
+def _over_draws(tallies: Sequence[Tally]) -> Estimate:
+    if not tallies:
+        return _UNKNOWN
+    cells, times = by_draw_and_user(tallies)
+    return ratio(cells[0], times, N_APART).estimate

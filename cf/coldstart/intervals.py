@@ -8,7 +8,8 @@ cells of user u and draw d, with :math:`e_{ud} = (a_{ud} - r \, b_{ud}) / \sum b
    - \sum_{ud} e_{ud}^2
 
 for D draws, of which no more than F rank different films: others rank the same films in other company, and say nothing
-of other films. The interval is one of Student's t, with degrees of freedom by Satterthwaite's formula.
+of other films. The interval is one of Student's t, with degrees of freedom by Satterthwaite's formula. Where ratings of
+single films are predicted, films take the place of draws.
 
 References
 ----------
@@ -18,9 +19,11 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import stdtrit
 
 from cf.evaluation.metrics import Estimate, FloatArray
@@ -28,11 +31,29 @@ from cf.evaluation.metrics import Estimate, FloatArray
 _CONFIDENCE, _POWER = 0.95, 0.8
 
 
+class Tally(NamedTuple):
+    """The measures of one draw, (n_measures, n_users), and whose they are."""
+
+    user_ids: npt.NDArray[np.int32]
+    measures: FloatArray
+
+
 class Ratio(NamedTuple):
     """A ratio with its interval, and the smallest true value that would be told from 0 in 80 % of all cases."""
 
     estimate: Estimate
     detectable: float
+
+
+def by_draw_and_user(tallies: Sequence[Tally]) -> tuple[FloatArray, FloatArray]:
+    """Arrange measures as (n_measures, n_draws, n_users), and mark which users were in which draw; 0 elsewhere."""
+    user_ids, rows = np.unique(np.concatenate([tally.user_ids for tally in tallies]), return_inverse=True)
+    draws = np.repeat(np.arange(len(tallies)), [len(tally.user_ids) for tally in tallies])
+    values = np.concatenate([tally.measures for tally in tallies], axis=1)
+    cells = np.zeros((len(values), len(tallies), len(user_ids)))
+    times = np.zeros(cells.shape[1:])
+    cells[:, draws, rows], times[draws, rows] = values, 1
+    return cells, times
 
 
 def ratio(numerators: FloatArray, denominators: FloatArray, n_apart: int) -> Ratio:

@@ -1,4 +1,8 @@
-"""What films' content is worth as the prior of their factors: RMSE with and without it, by films' support."""
+"""What films' content is worth as the prior of their factors: RMSE with and without it, by films' support.
+
+Every draw predicts ratings of the same films, so that draws tell nothing of other films. Intervals are over users and
+over films instead, which are crossed as users and draws are elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +18,10 @@ from catalog.errors import ConfigError
 from catalog.io.progress import Advance, Progress, silent
 from cf.base import rows_of
 from cf.coldstart.content_prior import SOURCES, PriorALS
-from cf.coldstart.holdout import Half, RatedFilms, have_posters
+from cf.coldstart.holdout import N_APART, Half, RatedFilms, have_posters
+from cf.coldstart.intervals import ratio
 from cf.coldstart.support import by_support
-from cf.evaluation.metrics import Estimate, FloatArray, bootstrap
+from cf.evaluation.metrics import Estimate, FloatArray
 from cf.evaluation.splits import random_split
 from cf.ratings import RatingMatrix, Ratings
 
@@ -41,7 +46,7 @@ class PriorScore:
 def evaluate_prior(
     films: RatedFilms,
     *,
-    seeds: Sequence[int] = range(5),
+    seeds: Sequence[int] = range(N_APART),
     on: Half = "test",
     progress: Progress = silent,
 ) -> list[PriorScore]:
@@ -50,11 +55,12 @@ def evaluate_prior(
     chosen = chosen[np.random.default_rng(0).permutation(len(chosen)) % 2 == (on == "test")]
     with progress("evaluate the prior", len(seeds) * len(SOURCES), "fits") as advance:
         draws = [_draw(films, films.movie_ids[chosen], seed, advance) for seed in seeds]
-    _, users = np.unique(np.concatenate([draw.user_ids for draw in draws]), return_inverse=True)
+    user_ids = np.concatenate([draw.user_ids for draw in draws])
+    movie_ids = np.concatenate([draw.movie_ids for draw in draws])
     support = np.concatenate([draw.support for draw in draws])
     errors = {source: np.concatenate([draw.squares[source] for draw in draws]) for source in SOURCES}
     return [
-        _score(source, name, errors[source][rows], errors["none"][rows], users[rows])
+        _score(source, name, errors[source][rows], errors["none"][rows], (movie_ids[rows], user_ids[rows]))
         for source in SOURCES
         for name, rows in by_support(support)
     ]
@@ -62,9 +68,10 @@ def evaluate_prior(
 
 @dataclass(frozen=True)
 class _Draw:
-    """Test ratings of one draw: their users, the training ratings of their films, and squared errors by source."""
+    """Test ratings of one draw: whose and of what they are, their films' training ratings, squared errors by source."""
 
     user_ids: npt.NDArray[np.int32]
+    movie_ids: npt.NDArray[np.int32]
     support: npt.NDArray[np.intp]
     squares: dict[str, FloatArray]
 
@@ -84,7 +91,7 @@ def _draw(films: RatedFilms, movie_ids: npt.NDArray[np.int32], seed: int, advanc
         stars = np.clip(predicted, split.train.values.min(), split.train.values.max())
         squares[source] = np.square(stars.astype(np.float64) - test.values)
         advance(1)
-    return _Draw(test.user_ids, support[rows_of(films.movie_ids, test.movie_ids)], squares)
+    return _Draw(test.user_ids, test.movie_ids, support[rows_of(films.movie_ids, test.movie_ids)], squares)
 
 
 def _matrix(train: Ratings, movie_ids: npt.NDArray[np.int32]) -> RatingMatrix:
@@ -95,14 +102,21 @@ def _matrix(train: Ratings, movie_ids: npt.NDArray[np.int32]) -> RatingMatrix:
 
 
 def _score(
-    source: str, support: str, squares: FloatArray, without: FloatArray, users: npt.NDArray[np.intp]
+    source: str, support: str, squares: FloatArray, without: FloatArray, ids: tuple[npt.NDArray[np.int32], ...]
 ) -> PriorScore:
-    totals, of_none, times = (
-        np.bincount(users, weights=weights).astype(np.float64) for weights in (squares, without, np.ones(len(users)))
-    )
-    rmse = bootstrap(totals, times, root=True)
+    rmse = Estimate(*(float(np.sqrt(max(end, 0.0))) for end in _mean(squares, ids)))
     # A difference of squares over the sum of the roots is the difference of the roots.
-    both = rmse.value + float(np.sqrt(without.mean())) if len(users) else float("nan")
-    squared = bootstrap(totals - of_none, times)
-    difference = Estimate(*(end / max(both, 1e-12) for end in (squared.value, squared.low, squared.high)))
-    return PriorScore(source, support, len(users), rmse, difference)
+    both = rmse.value + float(np.sqrt(without.mean())) if len(without) else float("nan")
+    difference = Estimate(*(end / max(both, 1e-12) for end in _mean(squares - without, ids)))
+    return PriorScore(source, support, len(squares), rmse, difference)
+
+
+def _mean(values: FloatArray, ids: tuple[npt.NDArray[np.int32], ...]) -> tuple[float, float, float]:
+    """Average over ratings, with an interval over the films and users that they are of."""
+    (film_ids, films), (user_ids, users) = (np.unique(of_one, return_inverse=True) for of_one in ids)
+    shape = len(film_ids), len(user_ids)
+    totals, times = (
+        sparse.coo_array((of_one, (films, users)), shape).toarray() for of_one in (values, np.ones(len(values)))
+    )
+    estimate = ratio(totals, times, len(film_ids)).estimate
+    return estimate.value, estimate.low, estimate.high

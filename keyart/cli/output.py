@@ -23,7 +23,7 @@ from typing import Any
 import click
 
 from catalog.io.tables import write_csv
-from catalog.text import UNSAFE_SIGN, visible
+from catalog.text import UNSAFE_SIGN, plural, visible
 from keyart.cli.hints import HINTS
 from keyart.workspace.api_keys import redact
 
@@ -31,6 +31,7 @@ _GAP = "  "
 # Signs in messages and tables, for terminals that lack them.
 _SIGNS = {"–": "-", "−": "-", "×": "x", "·": "*", "…": "...", "≥": ">=", "≤": "<=", "→": "->", "’": "'"}
 _MIN_TEXT = 20
+_N_LISTED = 20
 # What takes less is done before a forecast is read.
 _LONG_S = 3.0
 _REMARKS = re.compile(r"(\s+\([^()]{1,6}\))+$")
@@ -86,6 +87,16 @@ def print_notes(notes: Iterable[str]) -> None:
     """Print notes to standard error, so that they do not mix with results."""
     for note in notes:
         echo(redact(f"note: {visible(HINTS.complete(note))}"), err=True)
+
+
+def print_listed(one: str, many: str, lines: Sequence[str]) -> None:
+    """Print what is wrong with how many things, and the first of them, on standard error; nothing if there are none."""
+    if lines:
+        echo(f"{plural(len(lines), one, many)}:", err=True)
+    for line in lines[:_N_LISTED]:
+        echo(f"  {line}", err=True)
+    if len(lines) > _N_LISTED:
+        echo(f"  … and {len(lines) - _N_LISTED:,} more", err=True)
 
 
 def announce(work: str, expected_s: float, remark: str = "") -> None:

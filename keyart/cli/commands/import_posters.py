@@ -15,14 +15,12 @@ from catalog.text import plural
 from keyart import pipeline
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
-from keyart.cli.output import echo, print_notes
+from keyart.cli.output import echo, print_listed, print_notes
 from keyart.workspace.films import list_posters
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from posters.importing import By
-
-_N_LISTED = 20
 
 
 @click.command("import")
@@ -57,12 +55,12 @@ def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Pat
     with keeps(RESUMES, lambda: _has_posters(home)):
         report = pipeline.import_posters(home, folder or csv_path or Path(), by if folder else None, progress=bar)
     echo(f"{plural(report.n_imported, 'poster')} imported, {report.n_unchanged:,} already here")
-    _list("file matches no film", "files match no film", [str(path) for path in report.unmatched])
-    _list("file is no poster", "files are no posters", [f"{path}: {reason}" for path, reason in report.rejected])
+    print_listed("file matches no film", "files match no film", [str(path) for path in report.unmatched])
+    print_listed("file is no poster", "files are no posters", [f"{path}: {reason}" for path, reason in report.rejected])
     second = "a second poster of a film, not used"
-    _list(f"file is {second}", f"files are {second}", [str(path) for path in report.duplicates])
+    print_listed(f"file is {second}", f"files are {second}", [str(path) for path in report.duplicates])
     several = "may be of several films"
-    _list(f"file {several}", f"files {several}", [f"{path}: {films}" for path, films in report.ambiguous])
+    print_listed(f"file {several}", f"files {several}", [f"{path}: {films}" for path, films in report.ambiguous])
     if report.others:
         echo(f"{plural(len(report.others), 'picture')} of other kinds, such as fanart, passed over", err=True)
     if report.passed_over:
@@ -77,12 +75,3 @@ def _has_posters(home: Path) -> bool:
     with suppress(KeyartError):
         return bool(list_posters(Workspace.open(home)))
     return False
-
-
-def _list(one: str, many: str, lines: list[str]) -> None:
-    if lines:
-        echo(f"{plural(len(lines), one, many)}:", err=True)
-    for line in lines[:_N_LISTED]:
-        echo(f"  {line}", err=True)
-    if len(lines) > _N_LISTED:
-        echo(f"  … and {len(lines) - _N_LISTED:,} more", err=True)

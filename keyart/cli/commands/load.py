@@ -9,7 +9,7 @@ import click
 from catalog.text import plural
 from keyart import pipeline
 from keyart.cli.options import file_option, workspace_options
-from keyart.cli.output import echo, print_notes
+from keyart.cli.output import echo, print_listed, print_notes
 
 
 def _columns(_context: click.Context, _parameter: click.Parameter, text: str | None) -> dict[str, str]:
@@ -72,7 +72,4 @@ def _load_content(path: Path, home: Path) -> None:
         f"content of {plural(report.n_films, 'film')} loaded: {plural(n['director'], 'director')}, "
         f"{plural(n['cast'], 'actor')} and {plural(n['keyword'], 'keyword')}"
     )
-    if report.unmatched:
-        echo(f"{plural(len(report.unmatched), 'row matches', 'rows match')} no film:", err=True)
-    for row in report.unmatched:
-        echo(f"  {row}", err=True)
+    print_listed("row matches no film", "rows match no film", report.unmatched)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -73,3 +75,16 @@ def test_evaluation_reports_rmse_by_support_and_gain_from_content() -> None:
             assert score.difference.value == pytest.approx(score.rmse.value - baseline)
     whole = found["none", "all"].n_ratings
     assert whole == sum(found["none", bucket].n_ratings for bucket in ("0", "1–4", "5–19", "20–99", "100+"))
+
+
+def test_films_that_differ_widen_the_interval_of_errors() -> None:
+    films = rated_films(density=0.3)
+    is_odd = films.ratings.movie_ids % 2 == 1
+    extremes = np.random.default_rng(3).choice([1.0, 5.0], len(is_odd))
+    stars = np.where(is_odd, extremes, 3.0).astype(films.ratings.values.dtype)
+    noisy = replace(films, ratings=replace(films.ratings, values=stars))
+    (whole,) = (
+        score for score in evaluate_prior(noisy, seeds=range(2)) if (score.source, score.support) == ("none", "all")
+    )
+    # Users err alike here, and films do not: over users alone the interval is 0.26 wide.
+    assert whole.rmse.high - whole.rmse.low > 0.4

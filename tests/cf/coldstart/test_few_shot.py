@@ -31,6 +31,13 @@ def test_content_curve_is_flat_and_the_mixed_curve_starts_on_it(curve: FewShotCu
     assert curve.mixed[-1].value > curve.content[0].value
 
 
+def test_draws_that_differ_keep_the_intervals_wide(curve: FewShotCurve) -> None:
+    single = few_shot(("genres-years", GenresAndYears), rated_films(), seeds=[0], steps=STEPS)
+    of_three, of_one = (one.content[0].high - one.content[0].low for one in (curve, single))
+    # Three times as many rankings would narrow an interval over users alone to 0.58.
+    assert of_three > of_one
+
+
 def test_includes_only_films_with_enough_ratings() -> None:
     films = rated_films()
     curves = [few_shot(("c", ContentRidge), films, seeds=[0], steps=(0, last)) for last in (5, 20)]

@@ -117,6 +117,19 @@ def test_the_command_loads_it_alone_or_with_films(run: Run, movielens: Path, tab
     assert (missing.code, "Missing argument" in missing.err) == (2, True)
 
 
+def test_rows_that_match_no_film_are_listed_as_far_as_anybody_reads(run: Run, home: Path, table: Path) -> None:
+    write_bytes(table, "\n".join(["movie_id,cast", "1,Jo", *(f"{1000 + n},Mia" for n in range(30))]).encode())
+    done = run("load", "--content", table, "--home", home)
+    assert done.err.startswith("30 rows match no film:\n  line 3: movie_id 1000\n")
+    assert done.err.endswith("  line 22: movie_id 1019\n  … and 10 more\n")
+
+
+def test_a_film_of_several_rows_has_the_terms_of_all_in_one_spelling(home: Path, table: Path) -> None:
+    write_bytes(table, b"movie_id,cast\n1,Jo Lind\n1,JO LIND|Mia Holm\n")
+    assert load_content(home, table).n_terms["cast"] == 2
+    assert {term.term.casefold() for term in terms(home)} == {"jo lind", "mia holm"}
+
+
 def test_a_table_of_no_film_of_the_workspace_is_refused(home: Path, table: Path) -> None:
     write_bytes(table, b"movie_id,cast\n99,Jo\n")
     with pytest.raises(DataError, match="names no film of this workspace"):

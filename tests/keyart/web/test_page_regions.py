@@ -59,6 +59,7 @@ def test_a_box_is_dragged_on_the_poster(page: Page, people_address: str) -> None
     page.wait_for_url("**/?film=22")
     page.go_back()
     expect(page, "#part-name").to_have_text("Only columns 1–7, rows 1–3")
+    expect_hits(page)
     # Another film is asked about whole.
     page.locator(".hit").first.click()
     expect(page, "#part-name").to_be_empty()
