@@ -2,8 +2,8 @@
 
     python benchmarks/page_weight.py
 
-Counts the page itself, its styles, and the scripts that it names or that these import; what a page imports on first use counts
-in the last row only.
+Counts the page itself, its styles, and the scripts that it names or that these import; what is imported on first use
+counts in the last row only.
 """
 
 from __future__ import annotations
