@@ -8,22 +8,27 @@ const FILES = { json: "similar", csv: "similar.csv", sheet: "sheet.jpg" };
 
 // `address` returns where a file of so many results is, and `body` the images that are asked about, or null.
 export function exportsOf(address, body) {
-  async function download(name) {
+  let sent = null; // with the addresses of what is shown, while the next results are on their way
+  let addresses = {};
+
+  async function download(id) {
     try {
-      const { blob, name: called } = await fetchFile(address(name), { method: "POST", body: body(), waiting });
-      save(blob, called);
+      const { blob, name } = await fetchFile(addresses[id], { method: "POST", body: sent, waiting });
+      save(blob, name);
     } catch (error) {
-      report(error, () => download(name));
+      report(error, () => download(id));
     }
   }
 
-  for (const [id, name] of Object.entries(FILES)) at(`save-${id}`).addEventListener("click", () => download(name));
+  for (const id of Object.keys(FILES)) at(`save-${id}`).addEventListener("click", () => download(id));
 
   return (n) => {
+    sent = body();
+    addresses = Object.fromEntries(Object.entries(FILES).map(([id, name]) => [id, address(name)]));
     at("exports").hidden = !n;
-    at("links").hidden = body() !== null;
-    at("saves").hidden = body() === null;
+    at("links").hidden = sent !== null;
+    at("saves").hidden = sent === null;
     at("n-exported").textContent = n > MOST_EXPORTED ? `The first ${MOST_EXPORTED} as` : n === 1 ? "This film as" : `These ${n} films as`;
-    if (!body()) for (const [id, name] of Object.entries(FILES)) at(id).href = address(name);
+    if (!sent) for (const [id, found] of Object.entries(addresses)) at(id).href = found;
   };
 }

@@ -433,13 +433,14 @@ async function showWhy(first, hit) {
 }
 
 // The first film that is pointed at, or has the focus, is compared as soon as it can be.
-async function compare({ target, type, pointerType }) {
+async function compare(event) {
+  const { target, type, pointerType } = event;
   if (comparison || (type === "pointerover" && pointerType !== "mouse")) return;
   try {
     const { twins } = await fetchModule(() => import("./twins.js"));
     if (comparison) return;
     comparison = twins(at("hits"), () => state().get("film"));
-    if (target.matches(type === "focusin" ? ":focus-visible" : ":hover")) comparison.begin(target);
+    if (target.matches(type === "focusin" ? ":focus-visible" : ":hover")) comparison.begin(event);
   } catch (error) {
     tolerate(error);
   }

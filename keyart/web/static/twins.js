@@ -91,5 +91,12 @@ export function twins(list, pivot) {
   list.addEventListener("focusin", ({ target }) => { if (target.matches(":focus-visible")) begin(target); });
   list.addEventListener("focusout", end);
   addEventListener("scroll", place, { passive: true });
-  return { begin, end };
+  return {
+    end,
+    // For the event that came before this was listening.
+    begin(event) {
+      if (event.type === "pointerover") pointed = event;
+      begin(event.target);
+    },
+  };
 }

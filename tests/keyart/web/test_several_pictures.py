@@ -81,6 +81,7 @@ def test_films_and_pictures_are_collected_as_chips(people_page: Page, tmp_path: 
     assert sent.value.method == "POST"
     expect(page, "#like li").to_have_count(2)
     expect(page, "[data-part] .sign:focus").to_have_text("+")
+    expect_hits(page)
     with page.expect_download() as handed:
         page.get_by_role("button", name="CSV").click()
     assert handed.value.suggested_filename.endswith("look-alikes.csv")
