@@ -3,6 +3,7 @@
     python benchmarks/cold_start.py --home DIR --means                      # every model
     python benchmarks/cold_start.py --home DIR --models content --candidates cold --curve docs/cold-start-crossover.svg
     python benchmarks/cold_start.py --home DIR --views [--second lite0]     # what each kind of poster features is worth
+    python benchmarks/cold_start.py --home DIR --tags                       # what tags would add, where films have some
     python benchmarks/cold_start.py --home DIR --test-items test.csv.gz --ratings train.csv.gz
 
 DIR is a workspace with ratings, features and an index. Prints the tables of docs/benchmarks.md.
@@ -15,8 +16,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 # benchmarks/index.py is not the package of that name.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -24,13 +28,13 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 from benchmarks.tables import print_header, print_row  # noqa: E402 - needs the path
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
     from cf.coldstart.content import FilmContent
     from cf.coldstart.evaluation import ColdStartReport
     from cf.coldstart.few_shot import FewShotCurve
     from cf.coldstart.holdout import RatedFilms
+    from cf.coldstart.intervals import Tally
     from cf.coldstart.means import MeanScore
     from cf.coldstart.prior_evaluation import PriorScore
     from keyart.workspace.layout import Workspace
@@ -50,6 +54,7 @@ def main() -> None:
     parser.add_argument("--means", action="store_true", help="also intervals of mean ratings")
     parser.add_argument("--views", action="store_true", help="compare kinds of poster features instead")
     parser.add_argument("--second", help="with --views: another encoder of the workspace")
+    parser.add_argument("--tags", action="store_true", help="compare with and without tags as content instead")
     parser.add_argument("--test-items", type=Path, help="hide the films of a published split instead")
     parser.add_argument("--ratings", type=Path, help="with --test-items: learn from these ratings")
     parser.add_argument("--seeds", type=int, default=5, help="draws of hidden films")
@@ -63,6 +68,9 @@ def main() -> None:
     workspace = Workspace.open(arguments.home)
     if arguments.views:
         print_views(workspace, arguments.second, arguments.seeds, arguments.on)
+        return
+    if arguments.tags:
+        print_tags(workspace, arguments.seeds, arguments.on)
         return
     options = ColdStartOptions(
         models=arguments.models,
@@ -135,8 +143,6 @@ def print_views(workspace: Workspace, second: str | None, n_seeds: int, on: str)
 
 def view_contents(workspace: Workspace, second: str | None, films: RatedFilms) -> Iterator[tuple[str, FilmContent]]:
     """Yield the content of films with each kind of poster features in place of the workspace's."""
-    import numpy as np
-
     from cf.base import rows_of
     from features.summary import N_COLORS
     from index.embedding import WhitenedEmbedding
@@ -163,6 +169,70 @@ def view_contents(workspace: Workspace, second: str | None, films: RatedFilms) -
         network, colors = content.posters[:, :-N_COLORS], content.posters[:, -N_COLORS:]
         views = (network.shape[1], other.shape[1], N_COLORS)
         yield f"summaries with {second}", replace(content, posters=np.hstack([network, other, colors]), views=views)
+
+
+def print_tags(workspace: Workspace, n_seeds: int, on: str) -> None:
+    """Compare models with and without tags as content, on hidden films that have some and on those that have none."""
+    from cf.coldstart.evaluation import rank
+    from cf.coldstart.holdout import hold_out
+    from cf.coldstart.intervals import Tally
+    from cf.coldstart.registry import make_cold_start
+    from keyart.cold_start.evaluation import open_rated_films
+
+    films = open_rated_films(workspace)
+    tagged = with_tags(workspace, films)
+    has_tags = np.array([any(term.startswith("tag: ") for term in of_film) for of_film in tagged.terms])
+    tallies: dict[tuple[str, str, bool], list[Tally]] = {}
+    for draw in (hold_out(films, seed, on) for seed in range(n_seeds)):  # type: ignore[arg-type]
+        relevant = np.asarray(draw.held_out.toarray() > 0)
+        own = has_tags[draw.cold]
+        for name, content in product(("genres-years", "content"), (films.content, tagged)):
+            model = make_cold_start(name).fit(draw.train, content.rows(draw.warm))
+            scores = model.preferences(content.rows(draw.cold))
+            for part, kept in (("all", own | ~own), ("with tags", own), ("without", ~own)):
+                ranked = rank(scores[:, kept], relevant[:, kept])
+                tally = Tally(draw.train.user_ids[ranked.users], ranked.measures)
+                tallies.setdefault((part, name, content is tagged), []).append(tally)
+    columns = (
+        "hidden films",
+        "model",
+        "AUC",
+        "NDCG@10",
+        "AUC with tags",
+        "NDCG@10 with tags",
+        "gain of tags",
+        "detectable",
+    )
+    print_header(f"Tags as content, {on} half: {has_tags.sum():,} of {len(has_tags):,} rated films have some", *columns)
+    for part, name in product(("all", "with tags", "without"), ("genres-years", "content")):
+        print_row(part, f"`{name}`", *compared(tallies[part, name, False], tallies[part, name, True]))
+
+
+def with_tags(workspace: Workspace, films: RatedFilms) -> FilmContent:
+    """Add tags to the terms of films."""
+    from catalog.films import Catalog
+
+    terms = [list(of_film) for of_film in films.content.terms or [()] * len(films.movie_ids)]
+    rows = {movie_id: row for row, movie_id in enumerate(films.movie_ids.tolist())}
+    with Catalog.open(workspace.catalog_path) as catalog:
+        for tag in catalog.tags():
+            if tag.movie_id in rows:
+                terms[rows[tag.movie_id]].append(f"tag: {tag.tag.casefold()}")
+    return replace(films.content, terms=terms)
+
+
+def compared(without: list[Tally], tagged: list[Tally]) -> Iterator[str]:
+    """Yield AUC and NDCG@10 of both, the gain in NDCG@10 and the smallest gain that would mostly be found."""
+    from cf.coldstart.holdout import N_APART
+    from cf.coldstart.intervals import by_draw_and_user, ratio
+    from keyart.cli.estimates import estimate, number
+
+    (before, times), (after, _) = by_draw_and_user(without), by_draw_and_user(tagged)
+    for cells in (before, after):
+        yield from (estimate(ratio(cells[measure], times, N_APART).estimate) for measure in (0, 2))
+    gain = ratio(100 * (after[2] - before[2]), before[2], N_APART)
+    yield estimate(gain.estimate, "+.1f", " %")
+    yield f"{number(gain.detectable, '.1f')} %"
 
 
 def print_means(scores: list[MeanScore]) -> None:

@@ -135,7 +135,8 @@ def film_of(row: tuple) -> Film:  # type: ignore[type-arg]
         imdb_id,
         tmdb_id,
         tuple(filter(None, genres.split("|"))),
-        tuple(parse_json(alternative_titles)),
+        # Most films have none, and reading JSON takes most of the time that a film takes.
+        () if alternative_titles == "[]" else tuple(parse_json(alternative_titles)),
         n_ratings,
         mean_rating,
     )

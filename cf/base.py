@@ -232,6 +232,29 @@ class Recommender(ABC):
                 results[position] = ScoredIds(self.movie_ids_[nearest], row[nearest].astype(np.float32))
         return results
 
+    def contributions(self, history: RatingMatrix, movie_ids: Ids) -> npt.NDArray[np.float32]:
+        """Return how much each rating of one person speaks for films.
+
+        Parameters
+        ----------
+        history : RatingMatrix
+            The ratings of one person, one row without empty cells.
+        movie_ids : sequence of int
+            The films that are recommended.
+
+        Returns
+        -------
+        ndarray of shape (n_ratings, n_films), float32
+            Below 0 what speaks against a film. Parts of the score where the model adds up what films contribute, as
+            ``ease`` and ``item-cosine`` do; else the model's similarities of the films. NaN where it knows neither.
+        """
+        columns, films = rows_of(self.movie_ids_, history.movie_ids), rows_of(self.movie_ids_, movie_ids)
+        found = np.full((len(columns), len(films)), np.nan, np.float32)
+        known, wanted = np.flatnonzero(columns >= 0), np.flatnonzero(films >= 0)
+        if len(known) and len(wanted):
+            found[np.ix_(known, wanted)] = self._contributions(self.aligned(history), films[wanted])
+        return found
+
     def aligned(self, histories: RatingMatrix) -> sparse.csr_array:
         """Arrange ratings by the model's columns.
 
@@ -332,6 +355,10 @@ class Recommender(ABC):
     def _similarities(self, films: Rows) -> Scores:
         """Return the similarities of all films to known films: a new array (n, n_films), NaN where unknown."""
         return np.full((len(films), len(self.movie_ids_)), np.nan, np.float32)
+
+    def _contributions(self, values: sparse.csr_array, films: Rows) -> Scores:
+        """Return what each rating of one user, a row, contributes to the scores of films: (n_ratings, n_films)."""
+        return self._similarities(films)[:, values.indices].T
 
     def _result(self, films: Rows, scores: Scores, *, raw: bool) -> ScoredIds:
         chosen = scores[films].astype(np.float32)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from keyart.cold_start.new_film import NewFilm
     from keyart.engine import Engine
     from keyart.pipeline.tmdb import FetchOptions
+    from keyart.recommend.reasons import LikedFilm
     from keyart.recommend.recommendations import Recommendation, RecommendedFilm
     from keyart.recommend.standalone import make_recommender, read_ratings
     from keyart.render.contact_sheet import write_contact_sheet
@@ -56,6 +57,7 @@ _MODULES = {
     "keyart.engine": ("Engine",),
     "keyart.pipeline.tmdb": ("FetchOptions",),
     "keyart.recommend.standalone": ("make_recommender", "read_ratings"),
+    "keyart.recommend.reasons": ("LikedFilm",),
     "keyart.recommend.recommendations": ("Recommendation", "RecommendedFilm"),
     "keyart.render.contact_sheet": ("write_contact_sheet",),
     "keyart.render.heat_map": ("write_heat_map",),
@@ -81,6 +83,7 @@ __all__ = [
     "Image",
     "IndexOptions",
     "KeyartError",
+    "LikedFilm",
     "LikelyFan",
     "Mix",
     "NewFilm",

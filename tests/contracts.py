@@ -215,6 +215,14 @@ class RecommenderContract:
         (both, _) = model.recommend_new(histories, 100, exclude_seen=False)
         assert len(both.ids) >= len(model.recommend_new(histories, 100)[0].ids)
 
+    def test_contributions_are_of_each_rating_and_film(self, model: Recommender) -> None:
+        history = ratings_of([[5, 1, 4]], [11, 12, 999_999]).matrix()
+        found = model.contributions(history, [13, 14, 999_998])
+        assert (found.shape, found.dtype) == ((3, 3), np.float32)
+        assert np.isnan(found[2]).all()
+        assert np.isnan(found[:, 2]).all()
+        assert np.isfinite(found[:2, :2]).any() <= self.finds_similar
+
     # Similar films
 
     def test_similar_items_match_the_capability_flag(self, model: Recommender, ratings: RatingMatrix) -> None:

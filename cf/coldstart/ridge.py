@@ -24,6 +24,7 @@ from scipy.special import stdtrit
 from catalog.errors import DataError
 from catalog.io.arrays import open_arrays, save_arrays
 from catalog.scored_ids import ScoredIds
+from cf.base import rows_of
 from cf.coldstart.base import Counts
 from cf.coldstart.content import Encoding, FilmContent, Floats, Standardization, unit
 from cf.coldstart.factor_model import FactorModel, FloatArray, chosen, damped
@@ -167,6 +168,18 @@ class ContentRidge(FactorModel):
         """Compute the factors of new users from their ratings."""
         return np.asarray(chosen(values) @ self.loadings_ / np.maximum(self.strengths_, 1e-9), np.float32)
 
+    def parts(self, films: FilmContent) -> dict[str, Floats]:
+        """Return what each source adds to the factors of films, (n, n_factors) each, beside those of the mean film."""
+        return {name: part[:, :-1] for name, part in self._parts(self.encoding_(films))}
+
+    def contributions(self, movie_ids: Sequence[int] | npt.NDArray[np.integer], factors: Floats) -> Floats:
+        """Return how much films that somebody rated speak for films of some factors: (n_rated, n); 0 if unknown."""
+        rows = rows_of(self.movie_ids_, movie_ids)
+        known = np.flatnonzero(rows >= 0)
+        marks = sparse.csr_array((np.ones(len(known)), (known, rows[known])), (len(rows), len(self.movie_ids_)))
+        # Against the mean film, which everybody's ratings speak for.
+        return np.asarray(self.user_factors(marks) @ (factors - self.mean_factors_).T, np.float32)
+
     def save(self, folder: Path) -> None:
         """Save the fitted model."""
         content = {
@@ -276,18 +289,23 @@ class ContentRidge(FactorModel):
 
     def _explained(self, content: Mapping[str, Floats]) -> Floats:
         """Predict what factors and mean are beyond those of the mean film: (n, n_factors + 1)."""
+        total = np.zeros((len(content["posters"]), self.learned_["base"].shape[0] + 1), np.float32)
+        for _, part in self._parts(content):
+            total += part
+        return total
+
+    def _parts(self, content: Mapping[str, Floats]) -> Iterator[tuple[str, Floats]]:
+        """Yield what each source adds to factors and mean."""
         learned = self.learned_
-        total = np.zeros((len(content["posters"]), learned["base"].shape[0] + 1), np.float32)
         for name in _LINEAR:
             if f"{name}_coefficients" in learned:
                 standardization = Standardization(learned[f"{name}_center"], learned[f"{name}_scale"])
-                total += standardization(content[name]) @ learned[f"{name}_coefficients"]
+                yield name, standardization(content[name]) @ learned[f"{name}_coefficients"]
         if "posters" in self.sources:
             standardization = Standardization(learned["posters_center"], learned["posters_scale"])
             films = standardization(content["posters"]), self._kinds(content)
             known = learned["posters_known"], learned["posters_kinds"]
-            total += _kernel(films, known) @ learned["posters_coefficients"]
-        return total
+            yield "posters", _kernel(films, known) @ learned["posters_coefficients"]
 
     def _audience(self, factor: Floats, k: int) -> ScoredIds:
         # What differs by rounding alone, as between a film alone and in a batch, is equal.

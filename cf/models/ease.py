@@ -109,6 +109,9 @@ class EASE(Recommender):
         scores[np.diff(values.indptr) == 0] = np.nan
         return scores
 
+    def _contributions(self, values: sparse.csr_array, films: Rows) -> Scores:
+        return np.asarray(self.weights_[np.ix_(values.indices, films)])
+
     def _similarities(self, films: Rows) -> Scores:
         # Films are alike if they speak for the same films.
         return cosine_similarities(np.nan_to_num(self.weights_), films)

@@ -105,6 +105,12 @@ class ItemCosine(_Neighborhood):
         weights = self.similarities_.T.tocsr()
         return _scored(biases, residuals @ weights, _marks(residuals) @ weights, self.damping)
 
+    def _contributions(self, values: sparse.csr_array, films: Rows) -> Scores:
+        _, residuals = self._new_users(values)
+        weights = self.similarities_[films].T.tocsr()[values.indices].toarray()
+        weighted = weights * residuals.data[:, None]
+        return np.asarray(weighted / (weights.sum(axis=0) + np.float32(self.damping)), np.float32)
+
 
 class UserCosine(_Neighborhood):
     r"""Predicts from what users of like taste thought of the film: `ItemCosine`, with the two sides changed.

@@ -54,7 +54,14 @@ class _Contents:
 
     def factors(self, films: Sequence[Film]) -> Floats:
         """Predict the factors of films."""
-        blocks = [self.cold.factors(content) for content in self.of(films)]
+        return self._stacked([self.cold.factors(content) for content in self.of(films)])
+
+    def parts(self, films: Sequence[Film]) -> dict[str, Floats]:
+        """Predict what each kind of content adds to the factors of films."""
+        blocks = [self.cold.parts(content) for content in self.of(films)]
+        return {name: self._stacked([block[name] for block in blocks]) for name in (blocks[0] if blocks else ())}
+
+    def _stacked(self, blocks: Sequence[Floats]) -> Floats:
         return np.vstack(blocks) if blocks else np.empty((0, self.cold.user_factors_.shape[1]), np.float32)
 
 
@@ -75,6 +82,7 @@ class UnratedFilms:
     new_ids: npt.NDArray[np.int32]  # ascending
     known_ids: npt.NDArray[np.int32]  # a sample
     new_factors: Floats  # (n_new, n_factors)
+    parts: Mapping[str, Floats]  # what each kind of content adds to them
     known_factors: Floats  # (n_known, n_factors), by content alone
     means: Floats  # the expected mean ratings of the new films, in stars
 
@@ -100,6 +108,7 @@ class UnratedFilms:
             new_ids=np.array([film.movie_id for film in new], np.int32),
             known_ids=np.array([film.movie_id for film in sample], np.int32),
             new_factors=contents.factors(new),
+            parts=contents.parts(new),
             known_factors=contents.factors(sample),
             means=np.concatenate(means) if means else np.empty(0, np.float32),
         )
@@ -128,6 +137,15 @@ class UnratedFilms:
         among = self.known_factors[unseen] if unseen.any() else self.known_factors
         scores = scores_by_rank(rated.scores, among @ factors, preferences)
         return self._ranked(preferences, scores, without)
+
+    def contributions(self, movie_ids: npt.NDArray[np.int32], new_ids: Sequence[int]) -> Floats:
+        """Return how much films that somebody rated speak for new ones: (n_rated, n_new)."""
+        return self.cold.contributions(movie_ids, self.new_factors[rows_of(self.new_ids, new_ids)])
+
+    def preferences(self, factors: Floats, new_ids: Sequence[int]) -> dict[str, Floats]:
+        """Return what each kind of content adds to a user's preference for new films, beside the mean film's."""
+        rows = rows_of(self.new_ids, new_ids)
+        return {name: part[rows] @ factors for name, part in self.parts.items()}
 
     def by_mean(self, without: Collection[int] = ()) -> list[Entry]:
         """Rank new films by their expected mean rating."""

@@ -6,12 +6,11 @@ opens both once for many requests.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
 from catalog.film import Film, Titled
@@ -23,8 +22,9 @@ from cf.models.popularity import DampedMean
 from cf.ratings import RatingMatrix
 from keyart.recommend.history import LIKED_FROM, history_of, liked, select
 from keyart.recommend.models import open_model, record_path
-from keyart.recommend.new_films import Entry, Floats, UnratedFilms, merge, n_new_wanted
+from keyart.recommend.new_films import Entry, UnratedFilms, merge, n_new_wanted
 from keyart.recommend.personal_ratings import PersonalRatings
+from keyart.recommend.reasons import THEY, YOU, LikedFilm, Person, Reason, Reasoner, reasons_of_means
 from keyart.workspace.changes import Snapshot
 from keyart.workspace.contents import open_films_and_ratings, rating_matrix
 from keyart.workspace.layout import Workspace
@@ -63,6 +63,14 @@ class RecommendedFilm(Titled):
         IMDb's number, zero-padded, without ``tt``.
     tmdb_id : int, optional
         TMDB's number.
+    by : tuple of str
+        What it is recommended by, the most important first: taste (the user's ratings and those of others); for a new
+        film looks, genres and year, or people and words; everybody or expected mean, where nothing is known of the
+        user.
+    because : tuple of LikedFilm
+        The one or two films that the user liked and that speak for it most.
+    why : str
+        Both as a sentence.
     """
 
     rank: int
@@ -75,6 +83,19 @@ class RecommendedFilm(Titled):
     new: bool = False
     imdb_id: str | None = None
     tmdb_id: int | None = None
+    by: tuple[str, ...] = ()
+    because: tuple[LikedFilm, ...] = ()
+    why: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values.
+
+        Returns
+        -------
+        dict
+            The fields; because is a list of movie_id, title, year and rating.
+        """
+        return asdict(self) | {"by": list(self.by), "because": [asdict(film) for film in self.because]}
 
 
 @dataclass(frozen=True)
@@ -106,7 +127,7 @@ class Recommendation:
         dict
             model, gives_stars, results: a list of films, as the fields of `RecommendedFilm`; notes.
         """
-        results = [asdict(film) for film in self.films]
+        results = [film.to_dict() for film in self.films]
         facts = {"model": self.model, "gives_stars": self.gives_stars}
         return {**facts, "results": results, "notes": list(self.notes)}
 
@@ -117,12 +138,12 @@ class Recommendation:
         -------
         pandas.DataFrame
             One row per film, best first: rank, movie_id, title, year, score, mean_rating, n_ratings, new, imdb_id,
-            tmdb_id.
+            tmdb_id, by, because, why.
         """
         import pandas as pd
 
         columns = [one.name for one in fields(RecommendedFilm)]
-        return pd.DataFrame([asdict(film) for film in self.films], columns=columns).astype({"tmdb_id": "Int64"})
+        return pd.DataFrame([film.to_dict() for film in self.films], columns=columns).astype({"tmdb_id": "Int64"})
 
 
 class UserRecommender:
@@ -168,11 +189,12 @@ class UserRecommender:
         own = self._own(user_id)
         if user_id not in self.model.user_ids_:
             if len(own.movie_ids):
-                return self._for_history(own, own, k, fresh, self._notes)
+                return self._for_history(own, own, k, fresh, self._notes, THEY)
             return self._without_ratings(f"{self.model.name} knows no user {user_id}", k, fresh, self._notes)
         (rated,) = self.model.recommend([user_id], max(k, len(self.model.movie_ids_)), raw=True)
         # The user may have rated more films since the model was fitted.
-        return self._merged(rated, lambda unrated: unrated.factors_of(user_id), own.movie_ids, k, fresh, self._notes)
+        person = Person(own, self._unrated.factors_of(user_id) if self._unrated else None, THEY)
+        return self._merged(rated, person, k, fresh, self._notes)
 
     def for_ratings(
         self, history: RatingMatrix, k: int, fresh: float | None = None, *, source: str = "what was rated"
@@ -183,7 +205,7 @@ class UserRecommender:
         """
         chosen = select(history, liked(history))
         notes = (*self._notes, *self._remarks_on(history, chosen, source))
-        return self._for_history(history, chosen, k, fresh, notes)
+        return self._for_history(history, chosen, k, fresh, notes, YOU)
 
     def for_personal(self, personal: PersonalRatings, k: int, fresh: float | None = None) -> Recommendation:
         """Recommend films from the ratings of a file, and note what it was matched to."""
@@ -191,7 +213,13 @@ class UserRecommender:
         return replace(found, notes=(f"{personal.name}: {personal.summary()}", *found.notes))
 
     def _for_history(
-        self, history: RatingMatrix, chosen: RatingMatrix, k: int, fresh: float | None, notes: tuple[str, ...]
+        self,
+        history: RatingMatrix,
+        chosen: RatingMatrix,
+        k: int,
+        fresh: float | None,
+        notes: tuple[str, ...],
+        pronoun: str,
     ) -> Recommendation:
         known = history if self.model.predicts_stars else chosen
         n_films = max(k, len(self.model.movie_ids_))
@@ -199,29 +227,27 @@ class UserRecommender:
         if not len(rated) or not np.isin(known.movie_ids, self.model.movie_ids_).any():
             why = f"{self.model.name} cannot recommend from these ratings"
             return self._without_ratings(why, k, fresh, notes, history.movie_ids)
-        return self._merged(rated, lambda unrated: unrated.factors_of_new(chosen), history.movie_ids, k, fresh, notes)
+        person = Person(history, self._unrated.factors_of_new(chosen) if self._unrated else None, pronoun)
+        return self._merged(rated, person, k, fresh, notes)
 
     def _merged(
-        self,
-        rated: ScoredIds,
-        factors_of: Callable[[UnratedFilms], Floats],
-        seen: npt.NDArray[np.int32],
-        k: int,
-        fresh: float | None,
-        notes: tuple[str, ...],
+        self, rated: ScoredIds, person: Person, k: int, fresh: float | None, notes: tuple[str, ...]
     ) -> Recommendation:
-        """Merge known films, by their raw scores, with new ones for a user's factors."""
+        """Merge known films, by their raw scores, with new ones for a person's factors."""
+        seen = person.history.movie_ids
         rated = self._shown(rated, seen)
-        unrated = self._unrated if fresh != 0 else None
-        new = unrated.by_preference(factors_of(unrated), rated, set(seen.tolist())) if unrated else []
+        new: list[Entry] = []
+        if self._unrated is not None and person.factors is not None and fresh != 0:
+            new = self._unrated.by_preference(person.factors, rated, set(seen.tolist()))
         ranked = merge(rated, new, k, fresh or 0.0)
+        reasons = Reasoner(self.model, self._unrated, self._films).reasons(ranked, person)
         # To a user who has rated everything, new films are shown on the scale of the cold-start model.
         gives_stars = self.model.predicts_stars and len(rated) > 0
         if gives_stars:
             stars = self.model.on_scale(np.array([entry.score for entry in ranked], np.float32)).tolist()
             ranked = [replace(entry, score=score) for entry, score in zip(ranked, stars, strict=True)]
         notes = (*notes, *_remarks(rated, new, k, fresh))
-        return self._recommendation(self.model.name, gives_stars, ranked, notes)
+        return self._recommendation(self.model.name, gives_stars, ranked, notes, reasons)
 
     def _without_ratings(
         self, why: str, k: int, fresh: float | None, notes: tuple[str, ...], seen: Ids = ()
@@ -231,7 +257,8 @@ class UserRecommender:
         new = self._unrated.by_mean(set(seen)) if self._unrated and fresh != 0 else []
         ranked = merge(rated, new, k, _FRESH_WITHOUT_RATINGS if fresh is None else fresh)
         why += ": these are the films that people like best" + (", and new ones" if new else "")
-        return self._recommendation(DampedMean.name, True, ranked, (*notes, why, *_remarks(rated, new, k, fresh)))
+        notes = (*notes, why, *_remarks(rated, new, k, fresh))
+        return self._recommendation(DampedMean.name, True, ranked, notes, reasons_of_means(ranked))
 
     @lazy
     def _best_rated(self) -> ScoredIds:
@@ -266,13 +293,14 @@ class UserRecommender:
             )
 
     def _recommendation(
-        self, name: str, gives_stars: bool, ranked: list[Entry], notes: tuple[str, ...]
+        self, name: str, gives_stars: bool, ranked: list[Entry], notes: tuple[str, ...], reasons: Mapping[int, Reason]
     ) -> Recommendation:
         films = []
         for rank, entry in enumerate(ranked, start=1):
-            film = self._films[entry.movie_id]
+            film, reason = self._films[entry.movie_id], reasons[entry.movie_id]
             facts = film.movie_id, film.title, film.year, entry.score, film.mean_rating, film.n_ratings
-            films.append(RecommendedFilm(rank, *facts, entry.new, film.imdb_id, film.tmdb_id))
+            known_by = entry.new, film.imdb_id, film.tmdb_id
+            films.append(RecommendedFilm(rank, *facts, *known_by, reason.by, reason.because, reason.sentence))
         return Recommendation(name, gives_stars, tuple(films), notes)
 
 

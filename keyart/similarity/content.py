@@ -7,8 +7,9 @@ have counts little. A kind that is not known of a film is no evidence: it counts
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 import numpy.typing as npt
@@ -76,18 +77,6 @@ class _Kind:
         typical = float((total @ total - own) / n_pairs) if n_pairs else 0.0
         return cls(name, tuple(columns), rows, np.array(lengths) > 0, typical)
 
-    def shared_terms(self, row: int, other: int) -> list[str]:
-        """Return the terms that two films have, those that count most first."""
-        # Without sparse products, which take a hundred times as long for two short rows.
-        weights = self._weights_of(row)
-        others = self._weights_of(other) if weights else {}
-        shared = sorted(weights.keys() & others.keys(), key=lambda place: (-weights[place] * others[place], place))
-        return [self.terms[place] for place in shared]
-
-    def _weights_of(self, row: int) -> dict[int, float]:
-        of_row = slice(self.rows.indptr[row], self.rows.indptr[row + 1])
-        return dict(zip(self.rows.indices[of_row].tolist(), self.rows.data[of_row].tolist(), strict=True))
-
 
 class ContentSimilarity:
     """Compares the films of a catalog by their content. Safe to use from several threads."""
@@ -111,6 +100,8 @@ class ContentSimilarity:
         self._typical_year = _typical_agreement(self._years)
         scaled = [kind.rows * np.sqrt(self._weights[kind.name]) for kind in self._kinds]
         self._rows = sparse.csr_array(sparse.hstack(scaled)) if scaled else sparse.csr_array((len(listed), 1))
+        # What the columns of these rows mean: kinds by their place in the order of naming, and terms.
+        self._meanings = [(_ORDER.index(kind.name), term) for kind in self._kinds for term in kind.terms]
 
     @classmethod
     def of(cls, catalog: Catalog) -> ContentSimilarity:
@@ -136,15 +127,24 @@ class ContentSimilarity:
         others = np.flatnonzero(~np.isin(self.movie_ids, [*movie_ids, *without]))
         return ScoredIds(self.movie_ids[others], scores[others])
 
-    def in_common(self, movie_id: int, other: int) -> tuple[str, ...]:
-        """Name what two films have in common, at most `N_IN_COMMON` facts of those that count most."""
-        rows = self._row(movie_id), self._row(other)
-        if rows[0] is None or rows[1] is None:
-            return ()
-        return tuple(self._common_facts(rows[0], rows[1]))[:N_IN_COMMON]
+    def in_common_with(self, movie_id: int) -> Callable[[int], tuple[str, ...]]:
+        """Return a function that names what another film has in common with this one.
+
+        It names at most `N_IN_COMMON` facts of those that count most.
+        """
+        row = self._row(movie_id)
+        if row is None:
+            return lambda _other: ()
+        weights = self._weights_of(row)
+
+        def in_common(other: int) -> tuple[str, ...]:
+            other_row = self._row(other)
+            return () if other_row is None else tuple(self._common_facts(row, weights, other_row))[:N_IN_COMMON]
+
+        return in_common
 
     def _row(self, movie_id: int) -> int | None:
-        place = int(np.searchsorted(self.movie_ids, movie_id))
+        place = int(self.movie_ids.searchsorted(movie_id))
         return place if place < len(self.movie_ids) and self.movie_ids[place] == movie_id else None
 
     def _agreement(self, row: int) -> FloatArray:
@@ -158,19 +158,33 @@ class ContentSimilarity:
         scores += self._weights["year"] * np.where(np.isnan(years), self._typical_year, years)
         return scores
 
-    def _common_facts(self, row: int, other: int) -> Iterator[str]:
-        by_name = {kind.name: kind for kind in self._kinds}
-        for kind in (by_name[name] for name in _ORDER if name in by_name):
-            terms = kind.shared_terms(row, other)
-            if kind.name == "title":
-                # The name of a series, and not each of its words.
-                terms = [
-                    term for term in terms if not any(f" {term} " in f" {other} " != f" {term} " for other in terms)
-                ]
-            yield from (_LABELS.get(kind.name, "{}").format(term) for term in terms)
-        decades = {None if np.isnan(year) else int(year) // 10 for year in self._years[[row, other]]}
+    def _weights_of(self, row: int) -> dict[int, float]:
+        # Without sparse products, which take a hundred times as long for two short rows.
+        of_row = slice(self._rows.indptr[row], self._rows.indptr[row + 1])
+        return dict(zip(self._rows.indices[of_row].tolist(), self._rows.data[of_row].tolist(), strict=True))
+
+    def _common_facts(self, row: int, weights: Mapping[int, float], other: int) -> Iterator[str]:
+        others = self._weights_of(other)
+        # By kind, and in a kind those first that count most.
+        places = sorted(
+            weights.keys() & others.keys(),
+            key=lambda place: (self._meanings[place][0], -weights[place] * others[place], place),
+        )
+        facts = [self._meanings[place] for place in places]
+        titles = [term for order, term in facts if _ORDER[order] == "title"]
+        for order, term in facts:
+            kind = _ORDER[order]
+            # The name of a series, and not each of its words.
+            if kind != "title" or not _is_within(term, titles):
+                yield _LABELS.get(kind, "{}").format(term)
+        decades = {None if isnan(year) else int(year) // 10 for year in map(self._years.item, (row, other))}
         if len(decades) == 1 and None not in decades:
             yield f"{decades.pop()}0s"
+
+
+def _is_within(term: str, terms: Iterable[str]) -> bool:
+    """Return whether a term is a part of a longer one."""
+    return any(f" {term} " in f" {other} " != f" {term} " for other in terms)
 
 
 def _facts(

@@ -148,10 +148,9 @@ class Ranking:
         n_ranked = n
         while True:
             rows = ranked.best(n_ranked).tolist()
-            films = self._catalog.films(ranked.movie_ids[rows].tolist())
-            listed = [
-                row for row, movie_id in zip(rows, ranked.movie_ids[rows].tolist(), strict=True) if movie_id in films
-            ]
+            movie_ids = ranked.movie_ids[rows].tolist()
+            known = self._catalog.known(movie_ids)
+            listed = [row for row, movie_id in zip(rows, movie_ids, strict=True) if movie_id in known]
             if len(listed) >= n or len(rows) < n_ranked:
                 return listed[:n]
             n_ranked *= 2

@@ -99,7 +99,7 @@ class LookAlikes:
             shares,
             self._content.to_film(film.movie_id),
             None if scan else self._typical_scale,
-            partial(self._content.in_common, film.movie_id),
+            self._content.in_common_with(film.movie_id),
         )
 
     def of_mix(self, like: Sequence[Part], unlike: Sequence[Part], options: SimilarOptions) -> SimilarFilms:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,7 +28,7 @@ from keyart.cli.output import echo, print_csv, print_json, print_notes, table
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
-    from keyart.recommend.recommendations import Recommendation
+    from keyart.recommend.recommendations import Recommendation, RecommendedFilm
 
 
 @click.command("recommend")
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     metavar="SHARE",
     help="The least share of new films; 0 for none.  [default: ranked with the others]",
 )
+@click.option("--explain", is_flag=True, help="Print below each film why it is recommended.")
 @json_option
 @csv_option
 @workspace_options
@@ -63,6 +64,7 @@ def command(
     name: str | None,
     k: int,
     fresh: float | None,
+    explain: bool,
     as_json: bool,
     as_csv: bool,
     home: Path,
@@ -101,9 +103,11 @@ def command(
         print_json(recommendation.to_dict())
     elif as_csv:
         columns = [one.name for one in fields(recommend.recommendations.RecommendedFilm)]
-        print_csv(columns, [asdict(film) for film in recommendation.films])
+        print_csv(columns, [_cells(film) for film in recommendation.films])
     else:
         _print_table(recommendation)
+        if explain:
+            _print_reasons(recommendation)
 
 
 def _print_table(recommendation: Recommendation) -> None:
@@ -120,3 +124,14 @@ def _print_table(recommendation: Recommendation) -> None:
         for film in recommendation.films
     ]
     echo(table(header, rows, left=(1,)))
+
+
+def _print_reasons(recommendation: Recommendation) -> None:
+    for film in recommendation.films:
+        echo(f"\n{film.rank}  {film.label}")
+        echo(f"   {film.why or 'Nothing that you liked speaks for it.'}")
+
+
+def _cells(film: RecommendedFilm) -> dict[str, Any]:
+    because = "; ".join(one.label for one in film.because)
+    return {**film.to_dict(), "by": "; ".join(film.by), "because": because}

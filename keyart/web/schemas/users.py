@@ -93,6 +93,15 @@ class PersonalRatingsFacts(BaseModel):
     others: list[PersonalRow] = Field(description="The rows that gave none of these ratings.")
 
 
+class LikedFilm(BaseModel):
+    """A film that somebody liked, which speaks for another."""
+
+    movie_id: int = Field(examples=[1214])
+    title: str = Field(examples=["Alien"])
+    year: int | None = Field(examples=[1979])
+    rating: float = Field(examples=[5.0], description="The stars that they gave it.")
+
+
 class RecommendedFilm(BaseModel):
     """A film that a user should see."""
 
@@ -106,6 +115,13 @@ class RecommendedFilm(BaseModel):
     mean_rating: float | None = Field(examples=[3.96])
     n_ratings: int = Field(examples=[126])
     new: bool = Field(description="Nobody had rated it: it is recommended for its poster, genres and year.")
+    by: list[str] = Field(
+        examples=[["taste"]],
+        description="What it is recommended by, the most important first: taste; for a new film looks, genres and "
+        "year, or people and words; everybody or expected mean where nothing is known of the user.",
+    )  # fmt: skip
+    because: list[LikedFilm] = Field(description="The one or two films that the user liked and that speak for it most.")
+    why: str = Field(examples=["By taste, because you liked Alien (1979)."], description="Both as a sentence.")
     has_poster: bool
 
 

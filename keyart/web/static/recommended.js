@@ -10,11 +10,10 @@ export function recommended(film, givesStars) {
   const score = givesStars ? `${film.score.toFixed(1)} stars` : film.score.toFixed(3);
   const numbers = element("span", { className: "numbers" }, element("span", { textContent: score }));
   const made = element("li", {}, link(film), numbers);
-  if (film.new) {
-    made.querySelector("strong").prepend(element("span", { className: "new", textContent: "new" }), " ");
-    const known = film.has_poster ? "genres, year and poster" : "genres and year";
-    made.append(element("small", { className: "faint", textContent: `Nobody has rated it yet: it is here for its ${known}.` }));
-  } else numbers.append(element("span", { textContent: ratings(film.n_ratings) }));
+  if (film.new) made.querySelector("strong").prepend(element("span", { className: "new", textContent: "new" }), " ");
+  else numbers.append(element("span", { textContent: ratings(film.n_ratings) }));
+  const reason = film.new ? `Nobody has rated it yet. ${film.why}` : film.why;
+  made.append(element("small", { className: "faint", textContent: reason }));
   return made;
 }
 

@@ -1,15 +1,18 @@
 // The page for a user: its address holds who asks, what they rated and how, and everything shown follows from it.
+import { becauseLiked } from "./because.js";
 import { combobox } from "./combobox.js";
 import { at, element, ratings } from "./parts.js";
 import { Rating } from "./rating.js";
 import { liked, recommended } from "./recommended.js";
 import { fetchJson } from "./requests.js";
+import { scrolling, shelf } from "./shelf.js";
 import { report, say, waiting } from "./status.js";
 import { suggestTitles } from "./titles.js";
 
 const ENOUGH = 10;
 const FIRST = 3; // ratings from which there is something to recommend
 const LENGTH = 30;
+const POOL = 120; // films from which the rows below are made
 const IN_ADDRESS = 300; // more ratings are kept beside the address: servers limit its length
 let request = new AbortController(); // for the state that is in the address
 let lastRated = null;
@@ -87,11 +90,12 @@ function showProgress(rated) {
   at("again").disabled = !rated.size;
 }
 
-function question(user, rated, signal) {
+function question(user, rated, signal, changes = {}) {
   const params = state();
   const wanted = { k: LENGTH };
   if (params.has("model")) wanted.model = params.get("model");
   if (params.has("fresh")) wanted.fresh = Number(params.get("fresh"));
+  Object.assign(wanted, changes);
   if (user) {
     const address = `api/users/${encodeURIComponent(user)}/recommendations?${new URLSearchParams(wanted)}`;
     return fetchJson(address, { signal, waiting });
@@ -112,9 +116,22 @@ function showResults(answer, user) {
   say(`${answer.results.length} films by ${answer.model}.${notes}`);
 }
 
+// Rows below the recommendations: by liked films, and of new films alone.
+async function showShelves(user, rated, signal) {
+  const withNew = state().get("fresh") !== "0";
+  const asked = [question(user, rated, signal, { k: POOL }), withNew && question(user, rated, signal, { fresh: 1 })];
+  const [pool, fresh] = await Promise.all(asked);
+  if (signal.aborted) return;
+  const row = (name, films) => shelf(name, films.map((film) => recommended(film, pool.gives_stars)));
+  const because = becauseLiked(pool.results).map(({ name, films }) => row(`Because ${user ? "they" : "you"} liked ${name}`, films));
+  const unseen = fresh ? fresh.results.filter((film) => film.new) : [];
+  at("shelves").replaceChildren(...because, ...(unseen.length ? [row("New: nobody has rated them yet", unseen)] : []));
+}
+
 function showNothing(why) {
   at("meaning").textContent = "";
   at("hits").replaceChildren();
+  at("shelves").replaceChildren();
   say(why);
 }
 
@@ -153,7 +170,9 @@ async function show() {
     if (!user && rated.size < FIRST) return showNothing(invitation(FIRST - rated.size));
     if (!at("hits").children.length) say("Looking for films …");
     const answer = await question(user, rated, signal);
-    if (!signal.aborted) showResults(answer, user);
+    if (signal.aborted) return;
+    showResults(answer, user);
+    await showShelves(user, rated, signal);
   } catch (error) {
     if (!signal.aborted) fail(error);
   }
@@ -230,6 +249,9 @@ addEventListener("drop", (event) => {
 });
 addEventListener("popstate", () => { lastRated = null; show(); });
 
+for (const [list, name] of [["films", "films to rate"], ["best", "liked best"], ["hits", "recommendations"]]) {
+  at(list).before(scrolling(at(list), name));
+}
 combobox(at("number"), at("numbers"), users, toUser);
 combobox(at("title"), at("titles"), suggestTitles, (movieId) => rating.add(movieId).catch(report));
 show();

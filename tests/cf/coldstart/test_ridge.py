@@ -56,6 +56,29 @@ def test_audience_is_users_with_positive_preference_sorted(model: ContentRidge) 
     assert [len(audience.ids) for audience in model.audience(content.rows(slice(3)), k=7)] == [7, 7, 7]
 
 
+def test_parts_of_sources_add_up_to_the_factors(model: ContentRidge) -> None:
+    _, content, _ = genre_films()
+    new = content.rows(slice(N_NEW))
+    parts = model.parts(new)
+    assert set(parts) == {"facts", "posters"}
+    np.testing.assert_allclose(sum(parts.values()) + model.learned_["base"], model.factors(new), rtol=1e-4, atol=1e-6)
+    # Who likes what goes by genre, whatever the poster.
+    assert np.abs(parts["facts"]).sum() > 5 * np.abs(parts["posters"]).sum()
+
+
+def test_contributions_of_rated_films_add_up_to_the_preference(model: ContentRidge) -> None:
+    _, content, _ = genre_films()
+    factors = model.factors(content.rows(slice(N_NEW)))
+    rated = model.movie_ids_[:4]
+    mine = ratings_of([[5, 4, 3, 5]], rated).matrix()
+    aligned = sparse.csr_array((mine.values.data, (np.zeros(4, int), np.arange(4))), (1, len(model.movie_ids_)))
+    expected = (factors - model.mean_factors_) @ model.user_factors(aligned)[0]
+    found = model.contributions([*rated, 999_999], factors)
+    assert (found[-1] == 0).all()
+    # Many ratings are worth as much as one.
+    np.testing.assert_allclose(found.sum(axis=0) / np.sqrt(4), expected, rtol=1e-3, atol=1e-5)
+
+
 def test_posters_predict_the_mean_rating(model: ContentRidge) -> None:
     ratings, content, _ = genre_films()
     expected = model.expected_means(content.rows(slice(N_NEW)))

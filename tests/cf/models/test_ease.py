@@ -111,6 +111,14 @@ def test_new_users_match_fitted_users_with_the_same_ratings() -> None:
         np.testing.assert_array_equal(known.scores, new.scores)
 
 
+def test_contributions_add_up_to_the_scores() -> None:
+    model = EASE().fit(ratings_of(random_stars(seed=2)).matrix())
+    history = ratings_of([[5, 1, 4]], [12, 15, 20]).matrix()
+    (scores,) = model.recommend_new(history, 100)
+    found = model.contributions(history, scores.ids)
+    np.testing.assert_allclose(found.sum(axis=0), scores.scores, rtol=1e-4, atol=1e-6)
+
+
 def test_refuses_more_films_than_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ease, "BYTES_OF_A_PAIR", 10**13)
     with pytest.raises(ConfigError, match=r"20 films need 4,000,000\.0 GB of memory, and .* GB are free; name another"):

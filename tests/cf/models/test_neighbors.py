@@ -130,6 +130,17 @@ def test_item_cosine_predictions_match_the_formula() -> None:
     assert_predicts(ItemCosine(30, 20.0, damping=0.3), stars, expected)
 
 
+def test_contributions_and_biases_add_up_to_the_predictions() -> None:
+    model = ItemCosine().fit(ratings_of(random_stars(seed=2)).matrix())
+    history = ratings_of([[5, 1, 4]], [12, 15, 20]).matrix()
+    (scores,) = model.recommend_new(history, 100, raw=True)
+    films = np.searchsorted(model.movie_ids_, scores.ids)
+    generous = model.biases_.of_new_users(model.aligned(history))[0]
+    biases = model.biases_.mean + generous + model.biases_.films[films]
+    found = model.contributions(history, scores.ids)
+    np.testing.assert_allclose(found.sum(axis=0) + biases, scores.scores, rtol=1e-4, atol=1e-5)
+
+
 def test_user_cosine_predictions_match_the_formula() -> None:
     stars = random_stars(9, n_users=50, n_films=30, density=0.3)
     residuals, rated = dense_residuals(stars), (stars > 0).astype(float)

@@ -46,7 +46,7 @@ def test_a_format_is_no_genre() -> None:
     films = [Film(1, "Sky", 2000, genres=("Drama", "IMAX")), Film(2, "Sea", 2000, genres=("Drama",)), *FILMS[2:]]
     content = ContentSimilarity(films)
     assert scores(content, 1)[7] == scores(content, 2)[7]
-    assert content.in_common(1, 2) == ("Drama", "2000s")
+    assert content.in_common_with(1)(2) == ("Drama", "2000s")
 
 
 def test_years_nearby_count_more() -> None:
@@ -103,16 +103,16 @@ def test_several_films_are_compared_by_their_mean() -> None:
 def test_names_what_films_have_in_common() -> None:
     terms = [FilmTerm(n, "director", "Ana Berg") for n in (1, 2)]
     content = ContentSimilarity(FILMS, [FilmTag(1, "bleak", 1), FilmTag(2, "bleak", 1)], terms)
-    assert content.in_common(1, 2) == ("directed by Ana Berg", "Horror", "Drama", "tagged bleak")
-    assert content.in_common(1, 6) == ("“night train”", "Drama", "1990s")
-    assert content.in_common(3, 5) == ()
+    assert content.in_common_with(1)(2) == ("directed by Ana Berg", "Horror", "Drama", "tagged bleak")
+    assert content.in_common_with(1)(6) == ("“night train”", "Drama", "1990s")
+    assert content.in_common_with(3)(5) == ()
 
 
 def test_unknown_films_have_no_agreement() -> None:
     content = ContentSimilarity(FILMS)
     assert len(content.to_film(99)) == 0
     assert len(content.to_films([99])) == 0
-    assert content.in_common(1, 99) == ()
+    assert content.in_common_with(1)(99) == ()
 
 
 def test_a_catalog_of_titles_alone_can_be_compared() -> None:

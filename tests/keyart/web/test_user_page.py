@@ -138,6 +138,51 @@ def test_new_films_are_marked_with_a_word_of_why_and_can_be_left_out(page: Page)
     page.wait_for_url(f"**/user?rated={DRAMAS}")
 
 
+def test_rows_go_by_liked_films_and_by_what_is_new(page: Page) -> None:
+    page.goto(f"/user?rated={DRAMAS},28-1")
+    expect(page, "#hits li >> nth=0").to_contain_text(re.compile(r"By taste, because you liked Film 2[246]"))
+    rows = page.locator("#shelves h3")
+    playwright.expect(rows.first).to_have_text(re.compile(r"^Because you liked Film 2[246] \("))
+    playwright.expect(rows.last).to_have_text("New: nobody has rated them yet")
+    names = page.locator("#shelves .shelf").first.locator("strong").all_inner_texts()
+    assert len(names) >= 5
+    new = page.locator("#shelves .shelf").last.locator("li")
+    playwright.expect(new).to_have_count(1)
+    playwright.expect(new).to_contain_text(
+        re.compile(rf"new Film {NEW} .*Nobody has rated it yet. By genres", re.IGNORECASE | re.DOTALL)
+    )
+    page.locator("#fresh").focus()
+    page.keyboard.press("Home")
+    playwright.expect(page.get_by_role("heading", name="New: nobody")).to_have_count(0)
+
+
+def test_a_row_scrolls_by_buttons_and_arrow_keys_and_opens_as_a_whole(page: Page) -> None:
+    page.set_viewport_size({"width": 1024, "height": 900})
+    page.emulate_media(reduced_motion="reduce")
+    page.goto(f"/user?rated={DRAMAS}&fresh=0")
+    back, on = (page.get_by_role("button", name=f"{way} in recommendations") for way in ("Back", "On"))
+    expect(page, "#hits").to_have_attribute("data-more", "after")
+    playwright.expect(back).to_have_attribute("aria-disabled", "true")
+    on.click()
+    expect(page, "#hits").to_have_attribute("data-more", "before after")
+    back.click()
+    expect(page, "#hits").to_have_attribute("data-more", "after")
+    page.locator("#hits a").first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page, "#hits a >> nth=1").to_be_focused()
+    page.keyboard.press("End")
+    playwright.expect(page.locator("#hits a").last).to_be_focused()
+    expect(page, "#hits").to_have_attribute("data-more", "before")
+    playwright.expect(on).to_have_attribute("aria-disabled", "true")
+    page.keyboard.press("Home")
+    expect(page, "#hits a >> nth=0").to_be_focused()
+    whole = page.get_by_role("button", name="All of recommendations")
+    whole.click()
+    playwright.expect(whole).to_have_attribute("aria-expanded", "true")
+    assert page.locator("#hits li").last.bounding_box()["x"] < 1024
+    assert page.evaluate("document.documentElement.scrollWidth") == 1024
+
+
 def test_a_model_that_predicts_stars_is_labeled(page: Page) -> None:
     page.goto(f"/user?rated={DRAMAS}")
     expect(page, "#meaning").to_contain_text("only the order counts")

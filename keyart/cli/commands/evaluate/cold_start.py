@@ -234,7 +234,8 @@ def _prior_table(scores: list[PriorScore]) -> str:
         )
         for score in scores
     ]
-    return table(("prior", "ratings of the film", "predicted", "RMSE", "RMSE over none"), rows, left=(0,))
+    header = ("prior", "ratings of the film", "predicted", "RMSE", "RMSE over none")
+    return f"{table(header, rows, left=(0,))}\nIntervals of stars cover users and films."
 
 
 def _means_table(scores: list[MeanScore]) -> str:
