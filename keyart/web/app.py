@@ -91,7 +91,7 @@ def make_app(
     add_problems(app, home)
     add_middleware(app, token, public, registry)
     # Those of users before the films, whose /api/films/{movie_id} would match "to-rate".
-    images = ImageEncoder(films, pools.decoding, encoding)
+    images = ImageEncoder(films, pools.decoding, encoding, pools.embedding)
     routers = (
         user_routes(users, recommending),
         film_panel_routes(films, details, pools.querying, pools.drawing),

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from keyart.web.forms import MAX_OVERHEAD_BYTES, Form, is_form, parse_form
+from keyart.web.forms import MAX_OVERHEAD_BYTES, Form, FormFile, is_form, parse_form
 
 MAX_UPLOAD_BYTES = 10 << 20
 """The limit of an uploaded image."""
@@ -84,11 +84,11 @@ class Uploads:
         """Read the body of a request: 503 if too many are being read, 413 if too large."""
         return await self._read(request, self._max_bytes)
 
-    async def read_form(self, request: Request) -> Form:
-        """Read a form with a file under the same limits."""
+    async def read_form(self, request: Request, n_most: int = 1) -> Form:
+        """Read a form with up to `n_most` files under the same limits, for all of them together."""
         body = await self._read(request, self._max_bytes + MAX_OVERHEAD_BYTES)
-        form = parse_form(body, request.headers["content-type"])
-        self._check_size(len(form.content), self._max_bytes)
+        form = parse_form(body, request.headers["content-type"], n_most)
+        self._check_size(sum(len(file.content) for file in form.files), self._max_bytes)
         return form
 
     async def _read(self, request: Request, max_bytes: int) -> bytes:
@@ -119,8 +119,11 @@ class Uploads:
             raise HTTPException(413, f"expected {article} {self._noun} of at most {self._max_bytes >> 20} MiB")
 
 
-def upload_route(uploads: Uploads) -> type[APIRoute]:
-    """Create a class of routes that take a file as a form too; its other fields become parameters of the query."""
+def upload_route(uploads: Uploads, n_most: int = 1) -> type[APIRoute]:
+    """Create a class of routes that take a file as a form too; its other fields become parameters of the query.
+
+    The first of up to `n_most` files becomes the body; `files_of` returns all.
+    """
 
     class UploadRoute(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -129,7 +132,7 @@ def upload_route(uploads: Uploads) -> type[APIRoute]:
             async def of_form(request: Request) -> Response:
                 if not is_form(request.headers.get("content-type", "")):
                     return await handle(request)
-                return await handle(_with_form(request, await uploads.read_form(request)))
+                return await handle(_with_form(request, await uploads.read_form(request, n_most)))
 
             return of_form
 
@@ -141,11 +144,16 @@ def _with_form(request: Request, form: Form) -> Request:
     query = b"&".join(filter(None, (request.scope["query_string"], urlencode(form.fields).encode())))
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": form.content}
+        return {"type": "http.request", "body": form.files[0].content}
 
     changed = Request({**request.scope, "query_string": query}, receive)
-    changed.state.filename = form.filename
+    changed.state.files, changed.state.filename = form.files, form.files[0].name
     return changed
+
+
+def files_of(request: Request) -> tuple[FormFile, ...]:
+    """Return the files of the form that a request brought; none where it brought the file itself."""
+    return getattr(request.state, "files", ())
 
 
 class BoundedRoute(APIRoute):

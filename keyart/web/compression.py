@@ -9,7 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _KINDS = ("text/", "application/json", "application/problem+json", "application/javascript", "image/svg+xml")
-_MIN_BYTES, _LEVEL = 1024, 5
+_MIN_BYTES, LEVEL = 1024, 5
 # More takes longer than other requests should wait.
 _MAX_BYTES_AT_ONCE = 128 << 10
 
@@ -63,8 +63,8 @@ def _is_worth_it(start: Message, message: Message) -> bool:
 
 async def _gzip(body: bytes) -> bytes:
     if len(body) <= _MAX_BYTES_AT_ONCE:
-        return gzip.compress(body, _LEVEL, mtime=0)
-    return await asyncio.to_thread(gzip.compress, body, _LEVEL, mtime=0)
+        return gzip.compress(body, LEVEL, mtime=0)
+    return await asyncio.to_thread(gzip.compress, body, LEVEL, mtime=0)
 
 
 def _describe(start: Message, n_bytes: int) -> None:

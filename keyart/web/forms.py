@@ -1,4 +1,4 @@
-"""Forms with a file (RFC 7578), parsed from a body that is in memory and bounded already."""
+"""Forms with files (RFC 7578), parsed from a body that is in memory and bounded already."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from email.message import Message
 from starlette.exceptions import HTTPException
 
 MAX_OVERHEAD_BYTES = 64 << 10
-"""What a form may add to its file: the other fields and all headers."""
+"""What a form may add to its files: the other fields and all headers."""
 
 _MAX_PARTS = 64
 # Python's parser of parameters takes quadratic time.
@@ -20,11 +20,19 @@ _MALFORMED = "expected a complete form (multipart/form-data), received a malform
 
 
 @dataclass(frozen=True)
-class Form:
-    """A form with one file; its other fields in their order."""
+class FormFile:
+    """A file of a form, by the name of its field and its own."""
 
+    field: str
+    name: str
     content: bytes
-    filename: str
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form with files; its other fields in their order."""
+
+    files: tuple[FormFile, ...]
     fields: tuple[tuple[str, str], ...]
 
 
@@ -33,24 +41,24 @@ def is_form(content_type: str) -> bool:
     return content_type.partition(";")[0].strip().lower() == _MEDIA_TYPE
 
 
-def parse_form(body: bytes, content_type: str) -> Form:
-    """Parse a form: 400 if it is malformed, 413 if it has too many fields, 422 unless it has one file."""
-    files: list[tuple[str, bytes]] = []
+def parse_form(body: bytes, content_type: str, n_most: int = 1) -> Form:
+    """Parse a form: 400 if it is malformed, 413 if it has too many fields, 422 unless it has one file, to `n_most`."""
+    files: list[FormFile] = []
     fields: list[tuple[str, str]] = []
     for part in _parts(body, _boundary(content_type)):
         headers, content = _headers_and_content(part)
         name, filename = _parameter(headers, "name"), headers.get_filename()
         if filename:
-            files.append((str(filename), content))
+            files.append(FormFile(name, str(filename), content))
         # A browser sends a field for files that nobody chose, with an empty name.
         elif filename is None:
             fields.append((name, _text(content)))
-    if len(files) != 1:
-        raise HTTPException(422, f"expected one file in the form, received {len(files) or 'none'}")
-    filename, content = files[0]
-    if len(body) - len(content) > MAX_OVERHEAD_BYTES:
-        raise HTTPException(413, f"expected at most {MAX_OVERHEAD_BYTES >> 10} KiB in a form beside its file")
-    return Form(content, filename, tuple(fields))
+    if not 1 <= len(files) <= n_most:
+        expected = "one file" if n_most == 1 else f"1 to {n_most} files"
+        raise HTTPException(422, f"expected {expected} in the form, received {len(files) or 'none'}")
+    if len(body) - sum(len(file.content) for file in files) > MAX_OVERHEAD_BYTES:
+        raise HTTPException(413, f"expected at most {MAX_OVERHEAD_BYTES >> 10} KiB in a form beside its files")
+    return Form(tuple(files), tuple(fields))
 
 
 def _boundary(content_type: str) -> bytes:

@@ -20,10 +20,17 @@ _N_REMEMBERED, _MAX_REMEMBERED_BYTES = 32, 32 << 20
 class ImageEncoder:
     """Decodes and embeds uploaded images."""
 
-    def __init__(self, service: FilmService, decoding: WorkerPool, embedding: MicroBatcher[Image, Image]) -> None:
+    def __init__(
+        self,
+        service: FilmService,
+        decoding: WorkerPool,
+        embedding: MicroBatcher[Image, Image],
+        embedding_by_name: WorkerPool,
+    ) -> None:
         self._service = service
         self._decoding = decoding
         self._embedding = embedding
+        self._embedding_by_name = embedding_by_name
         self._tasks: OrderedDict[bytes, asyncio.Task[Image]] = OrderedDict()
         self._n_bytes: dict[bytes, int] = {}
 
@@ -38,15 +45,20 @@ class ImageEncoder:
         # Two requests for one image share a task; the end of the first one must not cancel it.
         return await asyncio.shield(task)
 
-    async def decode(self, content: bytes) -> Image:
-        """Decode an image, without embedding it."""
+    async def encode_by(self, encoder: str | None, content: bytes) -> Image:
+        """Decode and embed an image by an encoder that a request names; by the default one without."""
+        if encoder is None:
+            return await self.encode(content)
+        return await self._embedding_by_name.run(self._service.embed_by, encoder, await self._decode(content))
+
+    async def _decode(self, content: bytes) -> Image:
         try:
             return await self._decoding.run(self._service.decode, content)
         except DataError as error:
             raise HTTPException(422, str(error)) from error
 
     async def _encode(self, content: bytes) -> Image:
-        return await self._embedding.run(await self.decode(content))
+        return await self._embedding.run(await self._decode(content))
 
     def _forget(self, key: bytes, task: asyncio.Task[Image]) -> None:
         if task.cancelled() or task.exception():

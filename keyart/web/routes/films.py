@@ -17,10 +17,11 @@ from catalog.image_formats import NAMED
 from catalog.io.tables import write_csv
 from keyart.results import HIT_COLUMNS, hit_cells
 from keyart.similarity.query import Image
-from keyart.web.body_limits import MAX_UPLOAD_BYTES, BoundedRoute, EmbeddingRoute, Uploads, upload_route
+from keyart.web.body_limits import MAX_UPLOAD_BYTES, BoundedRoute, EmbeddingRoute, Uploads, files_of, upload_route
 from keyart.web.conditional import is_unchanged
 from keyart.web.errors import PROBLEMS
 from keyart.web.file_names import named
+from keyart.web.forms import FormFile
 from keyart.web.inference import ImageEncoder
 from keyart.web.schemas.films import (
     AddedFilm,
@@ -45,7 +46,7 @@ from keyart.web.schemas.films import (
     Suggestion,
     TextFacts,
 )
-from keyart.web.services.films import FilmService, RefusedFilmError, Sheet
+from keyart.web.services.films import FilmService, Images, RefusedFilmError, Sheet
 from keyart.web.services.thumbnails import MissingPosterError
 from keyart.web.workers import WorkerPool
 from posters.validation import MAX_POSTER_PIXELS
@@ -69,23 +70,24 @@ _CSV_FILE: dict[str, Any] = {
     "response_class": Response,
     "responses": {200: {"content": {"text/csv": {"example": ",".join(HIT_COLUMNS)}}}},
 }
-_IMAGE_BODY = {
-    "requestBody": {
-        "required": True,
-        "description": "The image file itself, or a form with it, in which other fields are parameters of the query: "
-        f"{NAMED}; at most 10 MiB and 25 million pixels.",
-        "content": {
-            "image/*": {"schema": {"type": "string", "format": "binary"}},
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["image"],
-                    "properties": {"image": {"type": "string", "format": "binary"}},
-                }
-            },
-        },
-    }
-}
+_FILE = {"type": "string", "format": "binary"}
+
+
+def _image_body(form_of: str, form: dict[str, Any]) -> dict[str, Any]:
+    """Describe a body that is an image, or a form."""
+    said = f"The image file itself, or a form with {form_of}, in which other fields are parameters of the query: "
+    content = {"image/*": {"schema": _FILE}, "multipart/form-data": {"schema": {"type": "object", **form}}}
+    limits = f"{NAMED}; at most 10 MiB and 25 million pixels."
+    return {"requestBody": {"required": True, "description": said + limits, "content": content}}
+
+
+_LIKED, _AVOIDED, _MOST_IMAGES = "image", "unlike_image", 8
+_FILES = {"type": "array", "items": _FILE, "maxItems": _MOST_IMAGES}
+_IMAGE_BODY = _image_body("it", {"required": [_LIKED], "properties": {_LIKED: _FILE}})
+_IMAGES_BODY = _image_body(
+    f"up to {_MOST_IMAGES} (`{_LIKED}`: sought for, `{_AVOIDED}`: looks that are avoided)",
+    {"minProperties": 1, "properties": {_LIKED: _FILES, _AVOIDED: _FILES}},
+)
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,9 @@ def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, re
     embeddings = APIRouter(route_class=EmbeddingRoute)
     _add_embeddings(embeddings, service, pools.comparing)
     router.include_router(embeddings)
+    several = APIRouter(route_class=upload_route(pools.uploads, _MOST_IMAGES))
+    _add_image_queries(several, service, encoder, pools)
+    router.include_router(several)
     uploads = APIRouter(route_class=upload_route(pools.uploads))
     _add_images(uploads, service, encoder, pools)
     _add_new_films(uploads, service, pools, read_only=read_only)
@@ -281,44 +286,49 @@ def _add_embeddings(router: APIRouter, service: FilmService, pool: WorkerPool) -
         return await pool.run(service.similar_to_embedding, query)
 
 
-def _add_images(router: APIRouter, service: FilmService, images: ImageEncoder, pools: Pools) -> None:
-    async def embedded(request: Request, encoder: str | None) -> Image:
-        content = await pools.uploads.read(request)
-        if encoder is None:
-            return await images.encode(content)
-        return await pools.embedding.run(service.embed_by, encoder, await images.decode(content))
-
-    async def compared(request: Request, query: ImageMixQuery) -> Image:
-        """Read and embed the image of a query, by the encoder that it is compared by."""
-        return await embedded(request, await pools.querying.run(service.encoder_of, _checked(query)))
+def _add_image_queries(router: APIRouter, service: FilmService, images: ImageEncoder, pools: Pools) -> None:
+    async def compared(request: Request, query: ImageMixQuery) -> Images:
+        """Read and embed the images of a query, by the encoder that it is compared by."""
+        encoder = await pools.querying.run(service.encoder_of, _checked(query))
+        files = files_of(request) or [FormFile(_LIKED, "", await pools.uploads.read(request))]
+        if all(file.field == _AVOIDED for file in files) and not (query.like or query.text):
+            raise HTTPException(422, f"expected something that is sought for: {_LIKED}, like or text")
+        embedded = await asyncio.gather(*(images.encode_by(encoder, file.content) for file in files))
+        sides: dict[bool, list[Image]] = {False: [], True: []}
+        for file, image in zip(files, embedded, strict=True):
+            sides[file.field == _AVOIDED].append(image)
+        return Images(sides[False], sides[True])
 
     @router.post(
         "/api/similar",
-        summary="Films that look like an image, alone or with films and descriptions",
-        openapi_extra=_IMAGE_BODY,
+        summary="Films that look like images, alone or with films and descriptions",
+        openapi_extra=_IMAGES_BODY,
     )
     async def similar_to_image(
         request: Request, query: Annotated[ImageMixQuery, Query()], response: Response
     ) -> SimilarPage:
-        page = await pools.comparing.run(service.similar_to_image, await compared(request, query), query)
+        page = await pools.comparing.run(service.similar_to_images, await compared(request, query), query)
         response.headers.update(named(page.query, "json"))
         return page
 
-    @router.post("/api/similar.csv", summary="Look-alikes of an image as CSV", openapi_extra=_IMAGE_BODY, **_CSV_FILE)
+    @router.post("/api/similar.csv", summary="Look-alikes of images as CSV", openapi_extra=_IMAGES_BODY, **_CSV_FILE)
     async def image_csv(request: Request, query: Annotated[ImageMixQuery, Query()]) -> Response:
-        image = await compared(request, query)
-        return _csv_file(await pools.comparing.run(service.similar_to_image, image, query))
+        asked = await compared(request, query)
+        return _csv_file(await pools.comparing.run(service.similar_to_images, asked, query))
 
     @router.post(
-        "/api/sheet.jpg", summary="Look-alikes of an image as a contact sheet", openapi_extra=_IMAGE_BODY, **JPEG_FILE
+        "/api/sheet.jpg", summary="Look-alikes of images as a contact sheet", openapi_extra=_IMAGES_BODY, **JPEG_FILE
     )
     async def image_sheet(request: Request, query: Annotated[ImageMixQuery, Query()]) -> Response:
-        image = await compared(request, query)
-        return _sheet_file(await pools.drawing.run(service.contact_sheet_of_image, image, query))
+        asked = await compared(request, query)
+        return _sheet_file(await pools.drawing.run(service.contact_sheet_of_images, asked, query))
 
+
+def _add_images(router: APIRouter, service: FilmService, images: ImageEncoder, pools: Pools) -> None:
     @router.post("/api/embeddings", summary="The embedding of an image", openapi_extra=_IMAGE_BODY)
     async def embedding(request: Request, encoder: EncoderName = None) -> EmbeddingFacts:
-        return await pools.comparing.run(service.embedding, await embedded(request, encoder), encoder)
+        image = await images.encode_by(encoder, await pools.uploads.read(request))
+        return await pools.comparing.run(service.embedding, image, encoder)
 
     @router.post("/api/cold-start", summary="Who would like a film that nobody has rated", openapi_extra=_IMAGE_BODY)
     async def cold_start(request: Request, query: Annotated[ColdStartQuery, Query()]) -> ColdStartFacts:

@@ -16,7 +16,7 @@ from keyart.web.services.films import FilmService
 from keyart.web.workers import WorkerPool
 
 _PAGE = Path(__file__).parents[1] / "static" / "index.html"
-_QUESTIONS = ("film", "text")
+_QUESTIONS = ("film", "text", "like")
 # Twelve columns by four rows on a wide screen.
 _N_POSTERS = 48
 # So many are in the first screen of a phone; the others are fetched as far as they are scrolled to.
@@ -42,8 +42,9 @@ def _first_page(service: FilmService) -> str:
 
 
 def _page(first: Markup) -> str:
-    state = ' class="first"' if first else ""
-    return Template(_PAGE.read_text(encoding="utf-8")).substitute(state=state, first=first)
+    # Until the script is there, words say that something comes.
+    state, status = (' class="first"', "") if first else ("", "Looking for films that look alike …")
+    return Template(_PAGE.read_text(encoding="utf-8")).substitute(state=state, status=status, first=first)
 
 
 def _first(films: list[Film], *, takes_text: bool) -> Markup:

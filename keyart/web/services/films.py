@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -77,6 +77,17 @@ class Sheet:
 
     content: bytes
     query: Query
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of a query: those that are sought for, and those whose looks are avoided."""
+
+    liked: Sequence[Image] = ()
+    avoided: Sequence[Image] = ()
+
+
+_NO_IMAGES = Images()
 
 
 class RefusedFilmError(DataError):
@@ -203,13 +214,14 @@ class FilmService:
         """Draw a page of the films that look like several films as a contact sheet."""
         return _sheet(self._look_alikes_of_mix(query, query.offset + query.k), query)
 
-    def contact_sheet_of_image(self, image: Image, query: ImageMixQuery) -> Sheet:
-        """Draw a page of the films that look like an image as a contact sheet, which shows the image too."""
-        result = self._look_alikes_of_image(image, query, query.offset + query.k)
+    def contact_sheet_of_images(self, images: Images, query: ImageMixQuery) -> Sheet:
+        """Draw a page of the films that look like images as a contact sheet, which shows the images too."""
+        result = self._look_alikes_of_images(images, query, query.offset + query.k)
         with TemporaryDirectory() as folder:
-            path = Path(folder) / "image"
-            path.write_bytes(image.read_bytes())
-            return _sheet(_with_image_at(result, path), query)
+            paths = [Path(folder) / f"image-{n}" for n in range(len(images.liked))]
+            for path, image in zip(paths, images.liked, strict=True):
+                path.write_bytes(image.read_bytes())
+            return _sheet(_with_images_at(result, paths), query)
 
     def heat_map(self, first: int | str, second: int | str, encoder: str | None = None) -> bytes:
         """Draw where two posters look alike, a JPEG file."""
@@ -279,9 +291,9 @@ class FilmService:
         with self._engine.use() as engine:
             return engine.words_encoder()
 
-    def similar_to_image(self, image: Image, query: ImageMixQuery) -> SimilarPage:
-        """Return a page of the films whose posters look like an image, or like it and films, and not like others."""
-        return self._page(self._look_alikes_of_image(image, query, _n_wanted(query)), query)
+    def similar_to_images(self, images: Images, query: ImageMixQuery) -> SimilarPage:
+        """Return a page of the films whose posters look like images, or like them and films, and not like others."""
+        return self._page(self._look_alikes_of_images(images, query, _n_wanted(query)), query)
 
     def cold_start(self, image: Image, query: ColdStartQuery) -> ColdStartFacts:
         """Predict how a film that nobody has rated would be received."""
@@ -373,9 +385,9 @@ class FilmService:
             alone = mix.texts and len(mix.like) == 1 and not mix.unlike
             return engine.similar(mix.texts[0] if alone else mix, options=options)
 
-    def _look_alikes_of_image(self, image: Image, query: ImageMixQuery, k: int) -> SimilarFilms:
-        mix = _mix(query, image)
-        asked = mix if len(mix.like) > 1 or mix.unlike else image
+    def _look_alikes_of_images(self, images: Images, query: ImageMixQuery, k: int) -> SimilarFilms:
+        mix = _mix(query, images)
+        asked = mix if len(mix.like) > 1 or mix.unlike else images.liked[0]
         with self._engine_by(query.encoder).use() as engine:
             options = replace(_options(query, k), alpha=query.alpha, content=query.content)
             return engine.similar(asked, options=options)
@@ -439,9 +451,9 @@ def _n_wanted(query: ImageQuery) -> int:
     return query.k if query.diverse else query.offset + query.k + 1
 
 
-def _mix(query: ImageMixQuery, *images: Image) -> Mix:
+def _mix(query: ImageMixQuery, images: Images = _NO_IMAGES) -> Mix:
     texts, unlike_texts = ([Text(words) for words in side] for side in (query.text, query.unlike_text))
-    return Mix([*images, *query.like, *texts], [*query.unlike, *unlike_texts])
+    return Mix([*images.liked, *query.like, *texts], [*images.avoided, *query.unlike, *unlike_texts])
 
 
 def _options(query: ImageQuery, k: int) -> SimilarOptions:
@@ -471,12 +483,10 @@ def _sheet(result: SimilarFilms, query: ImageQuery) -> Sheet:
     return Sheet(jpeg_of(draw_sheet(replace(result, hits=result.hits[query.offset :]))), result.query)
 
 
-def _with_image_at(result: SimilarFilms, path: Path) -> SimilarFilms:
-    """Return a result in whose query the image, alone or one of several parts, has a path."""
-
-    def located(query: Query) -> Query:
-        is_image = query.movie_id is None and query.text is None and not query.like
-        return replace(query, poster_path=path) if is_image else query
-
-    like = tuple(map(located, result.query.like))
-    return replace(result, query=replace(located(result.query), like=like))
+def _with_images_at(result: SimilarFilms, paths: list[Path]) -> SimilarFilms:
+    """Return a result in whose query the images that are sought for, alone or before other parts, have paths."""
+    query = result.query
+    if not query.like:
+        return replace(result, query=replace(query, poster_path=paths[0]))
+    located = [replace(one, poster_path=path) for one, path in zip(query.like, paths, strict=False)]
+    return replace(result, query=replace(query, like=(*located, *query.like[len(paths) :])))

@@ -6,24 +6,29 @@ import { report, waiting } from "./status.js";
 export const MOST_EXPORTED = 1000; // which the API takes
 const FILES = { json: "similar", csv: "similar.csv", sheet: "sheet.jpg" };
 
-// `address` returns where a file of so many results is, and `picture` the image that is asked about, or null.
-export function exportsOf(address, picture) {
-  async function download(name) {
+// `address` returns where a file of so many results is, and `body` the images that are asked about, or null.
+export function exportsOf(address, body) {
+  let sent = null; // with the addresses of what is shown, while the next results are on their way
+  let addresses = {};
+
+  async function download(id) {
     try {
-      const { blob, name: called } = await fetchFile(address(name), { method: "POST", body: picture(), waiting });
-      save(blob, called);
+      const { blob, name } = await fetchFile(addresses[id], { method: "POST", body: sent, waiting });
+      save(blob, name);
     } catch (error) {
-      report(error, () => download(name));
+      report(error, () => download(id));
     }
   }
 
-  for (const [id, name] of Object.entries(FILES)) at(`save-${id}`).addEventListener("click", () => download(name));
+  for (const id of Object.keys(FILES)) at(`save-${id}`).addEventListener("click", () => download(id));
 
   return (n) => {
+    sent = body();
+    addresses = Object.fromEntries(Object.entries(FILES).map(([id, name]) => [id, address(name)]));
     at("exports").hidden = !n;
-    at("links").hidden = picture() !== null;
-    at("saves").hidden = picture() === null;
+    at("links").hidden = sent !== null;
+    at("saves").hidden = sent === null;
     at("n-exported").textContent = n > MOST_EXPORTED ? `The first ${MOST_EXPORTED} as` : n === 1 ? "This film as" : `These ${n} films as`;
-    if (!picture()) for (const [id, name] of Object.entries(FILES)) at(id).href = address(name);
+    if (!sent) for (const [id, found] of Object.entries(addresses)) at(id).href = found;
   };
 }

@@ -1,4 +1,4 @@
-// The other films of a question: those that are sought for, too, and those whose looks are avoided.
+// The parts of a question: films and pictures that are sought for or avoided, as chips, and how others join them.
 import { combobox } from "./combobox.js";
 import { titled } from "./film.js";
 import { at, element } from "./parts.js";
@@ -7,46 +7,81 @@ import { say } from "./status.js";
 import { suggestTitles } from "./titles.js";
 
 export const SIDES = ["like", "unlike"];
+const OTHER = { like: "unlike", unlike: "like" };
+const SIGNS = { like: "+", unlike: "−" };
+const WORDS = { like: "More", unlike: "Less" };
 
-export function mix(state, go) {
+// `pictures` returns those of the question, and `go` asks another one. The first part is the one that the page is about.
+export function mix(state, pictures, go) {
   const known = new Map(); // films by movie_id, as the address names them
-  let latest = 0; // the films of an earlier address are dropped
-  let arrival = null; // the film that was just added
+  let latest = 0; // the chips of an earlier question are dropped
+  let arrival = null; // [part, button] that gets the focus
 
-  async function film(movieId) {
-    if (!known.has(movieId)) known.set(movieId, await fetchJson(`api/films/${encodeURIComponent(movieId)}`));
-    return known.get(movieId);
+  function parts() {
+    const params = state();
+    const films = (side, name = side) => params.getAll(name).map((movieId) => ({ id: movieId, movieId, side }));
+    const texts = params.getAll("text").map((text) => ({ id: "text", text, side: "like" }));
+    const shown = SIDES.flatMap((side) => pictures().filter((picture) => picture.side === side))
+      .map((picture) => ({ id: picture.name, picture, side: picture.side }));
+    const pivots = [...films("like", "film"), ...texts];
+    const others = [...films("like"), ...films("unlike")];
+    return pivots.length ? [...pivots, ...others, ...shown] : [...shown, ...others];
   }
 
-  function without(movieId) {
-    const params = state();
-    return Object.fromEntries(SIDES.map((side) => [side, params.getAll(side).filter((other) => other !== movieId)]));
+  function ask(asked) {
+    const liked = asked.filter((part) => part.side === "like");
+    const ids = (side) => asked.filter((part) => part.movieId && part.side === side).map((part) => part.movieId);
+    const [pivot, others] = [liked[0].movieId ?? "", ids("like")];
+    return go({
+      film: pivot, text: liked.filter((part) => part.text).map((part) => part.text),
+      like: others.filter((movieId) => movieId !== pivot), unlike: ids("unlike"),
+    }, { top: true, pictures: asked.filter((part) => part.picture).map(({ picture, side }) => ({ ...picture, side })) });
+  }
+
+  // Seeks a part, or avoids it; one of the question changes its side.
+  function join(part, button) {
+    arrival = [part.id, button];
+    return ask([...parts().filter((each) => each.id !== part.id), part]);
   }
 
   function add(side, movieId) {
-    arrival = String(movieId);
-    if (state().get("film") === arrival) {
-      say("That is the film that is asked about.");
-      return;
-    }
-    const changes = without(arrival);
-    changes[side].push(arrival);
-    go(changes, { top: true });
+    const id = String(movieId);
+    if (parts()[0]?.id === id) say("That is the film that is asked about.");
+    else join({ id, movieId: id, side }, ".remove");
   }
 
-  function remove(side, movieId) {
-    go(without(movieId));
+  function remove({ id, side }) {
     at(`${side}-title`).focus();
+    return ask(parts().filter((part) => part.id !== id));
   }
 
-  async function chip(side, movieId) {
-    // A film that does not exist can be removed, too.
-    const facts = await film(movieId).catch(() => ({ title: `film ${movieId}`, has_poster: false }));
-    const button = element("button", { type: "button", textContent: "×" });
-    button.setAttribute("aria-label", `Remove ${titled(facts)}`);
-    button.addEventListener("click", () => remove(side, movieId));
-    const image = facts.has_poster ? [element("img", { src: `posters/${movieId}?width=160`, alt: "" })] : [];
-    return element("li", {}, ...image, titled(facts), button);
+  // A film that does not exist can be removed, too.
+  async function facts({ movieId, picture, text }) {
+    if (picture) return { title: picture.title, image: picture.address };
+    if (text) return { title: `“${text}”` };
+    if (!known.has(movieId)) known.set(movieId, await fetchJson(`api/films/${encodeURIComponent(movieId)}`).catch(() => null));
+    const film = known.get(movieId) ?? { title: `film ${movieId}` };
+    if (!known.get(movieId)) known.delete(movieId);
+    return { title: titled(film), image: film.has_poster && `posters/${movieId}?width=160` };
+  }
+
+  function action(className, textContent, label, act) {
+    const button = element("button", { type: "button", className, textContent, title: label });
+    button.setAttribute("aria-label", label);
+    button.addEventListener("click", act);
+    return button;
+  }
+
+  // Something has to be sought for: the only such part stays.
+  async function chip(part, isFixed) {
+    const { title, image } = await facts(part);
+    const made = element("li", {}, ...(image ? [element("img", { src: image, alt: "" })] : []), title);
+    made.dataset.part = part.id;
+    const turned = OTHER[part.side];
+    if (part.text || isFixed) made.prepend(element("span", { className: "sign", textContent: SIGNS[part.side] }));
+    else made.prepend(action("sign", SIGNS[part.side], `${WORDS[turned]} like ${title} instead`, () => join({ ...part, side: turned }, ".sign")));
+    if (!isFixed) made.append(action("remove", "×", `Remove ${title}`, () => remove(part)));
+    return made;
   }
 
   for (const side of SIDES) {
@@ -55,16 +90,21 @@ export function mix(state, go) {
 
   return {
     add,
+    // The part of the next question that gets the focus.
+    expect(id) { arrival = [id, ".remove"]; },
+    count: () => parts().length,
     async show() {
       const number = ++latest;
-      const params = state();
-      const shown = await Promise.all(SIDES.map((side) => Promise.all(params.getAll(side).map((movieId) => chip(side, movieId)))));
+      const [asked, focused] = [parts(), arrival];
+      const nLiked = asked.filter((part) => part.side === "like").length;
+      const chips = await Promise.all(asked.map((part) => chip(part, part.side === "like" && nLiked === 1)));
       if (number !== latest) return;
-      SIDES.forEach((side, row) => at(side).replaceChildren(...shown[row]));
-      // What had the focus, such as the button of a card, goes with the results.
-      const [side] = SIDES.filter((each) => params.getAll(each).includes(arrival));
-      if (side) at(side).children[params.getAll(side).indexOf(arrival)].querySelector("button").focus();
+      at("pivot").replaceChildren(...(asked.length > 1 ? chips.slice(0, 1) : []));
+      for (const side of SIDES) at(side).replaceChildren(...chips.filter((_, n) => n && asked[n].side === side));
+      at("tab-only").hidden = !pictures().length;
       arrival = null;
+      // What had the focus, such as the button of a card, goes with the results.
+      if (focused) at("mix").querySelector(`[data-part="${CSS.escape(focused[0])}"] ${focused[1]}`)?.focus();
     },
   };
 }

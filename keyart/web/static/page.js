@@ -6,34 +6,38 @@ import { plain, titled } from "./film.js";
 import { FILTERS, filters } from "./filters.js";
 import { keepButton } from "./keeping.js";
 import { SIDES, mix } from "./mix.js";
-import { newFilm } from "./newfilm.js";
 import { showPanel } from "./panel.js";
-import { part } from "./part.js";
 import { at, ratings } from "./parts.js";
-import { fitted } from "./picture.js";
+import { MOST_PICTURES, bodyOf, heldOf, hold, named } from "./pictures.js";
 import { places } from "./place.js";
-import { fetchJson } from "./requests.js";
+import { fetchJson, fetchModule } from "./requests.js";
 import { shareSlider } from "./share.js";
 import { report, say, tolerate, waiting } from "./status.js";
 import { suggestTitles, titles } from "./titles.js";
-import { twins } from "./twins.js";
-import { whyDialog } from "./why.js";
 
 const ASKED = [...FILTERS, "alpha", "content", "diverse", "region"];
 const RENAMED = { min_support: "min_ratings", fold: "merge_duplicates" }; // in links of version 0.1
 const NOTHING_ELSE = { text: "", region: "", like: [], unlike: [] }; // but a film or a picture that is asked about
 const PAGE = 30;
 const MOST_AT_ONCE = 200;
+const MOST_OPENINGS = 5; // requests, until the workspace is open
+const OPENING_MS = 2000; // without an answer, before the page says why
 const MARGIN = 600; // pixels below the window, from where on more is requested
 let request = new AbortController(); // for the state that is in the address
 let shown = 0; // results, of that state
 let more = false;
 let loading = false;
-let picture = null;
+let pictures = []; // of the question
+let before = null; // the question before a picture was dropped
+let nOpenings = 0;
 let about = ""; // what the results look like
 let notice = ""; // to be said once with the results
 let prepared = null;
-const pictures = new Map(); // those of this visit, by what the history calls them
+let part = null; // of the poster, once it is loaded
+let comparison = null; // of a film that is pointed at, once it is loaded
+let dialog = null;
+let form = null;
+let described = null; // the picture that the form is about
 
 function state() {
   const params = new URLSearchParams(location.search);
@@ -51,7 +55,7 @@ function question(offset, k) {
   params.set("k", k);
   if (offset) params.set("offset", offset);
   if (words()) params.set("text", words());
-  if (picture || isMix()) for (const side of SIDES) for (const movieId of together(side)) params.append(side, movieId);
+  if (pictures.length || isMix()) for (const side of SIDES) for (const movieId of together(side)) params.append(side, movieId);
   return params;
 }
 
@@ -61,53 +65,60 @@ function isMix() {
 
 // The description that the page is about, if it is about one.
 function words() {
-  return picture ? null : state().get("text");
+  return state().get("text");
 }
 
-// Pictures, descriptions and parts of posters are compared by looks.
+// The picture that the page is about, if it is about one.
+function picture() {
+  const params = state();
+  return params.has("film") || params.has("text") ? null : pictures.find(({ side }) => side === "like") ?? null;
+}
+
+// Pictures without films, descriptions and parts of posters are compared by looks.
 function areLooksAlone() {
-  return picture !== null || words() !== null || state().has("region");
+  const arePictures = pictures.length > 0 && !SIDES.some((side) => together(side).length);
+  return arePictures || words() !== null || state().has("region");
 }
 
 // The films of one side; the one that the page is about is sought for first.
 function together(side) {
   const params = state();
-  const pivots = side === "like" && !picture ? params.getAll("film") : [];
+  const pivots = side === "like" ? params.getAll("film") : [];
   return [...pivots, ...params.getAll(side)];
 }
 
 function addressOf(name, offset, k) {
-  const folder = picture || isMix() ? "api" : `api/films/${encodeURIComponent(state().get("film"))}`;
+  const folder = pictures.length || isMix() ? "api" : `api/films/${encodeURIComponent(state().get("film"))}`;
   return `${folder}/${name}?${question(offset, k)}`;
 }
 
 function ask(offset, k, signal) {
-  const post = picture ? { method: "POST", body: picture } : {};
+  const post = pictures.length ? { method: "POST", body: bodyOf(pictures) } : {};
   return fetchJson(addressOf("similar", offset, k), { ...post, signal, waiting });
 }
 
 // Shows another state: as a new entry of the history, or in place of this one.
-function go(changes, { replace = false, top = false, opened = null } = {}) {
+function go(changes, { replace = false, top = false, opened = null, pictures: asked = pictures, from = state(), earlier = null } = {}) {
   if (!replace) place.keep(opened);
-  const params = state();
+  const params = from;
   for (const [name, value] of Object.entries(changes)) {
     params.delete(name);
     for (const one of [value].flat()) if (one !== "") params.append(name, one);
   }
-  const entry = picture && { picture: [...pictures].find(([, file]) => file === picture)[0] };
-  history[replace ? "replaceState" : "pushState"](entry, "", `?${params}`);
+  // Sliders and filters leave a dropped picture beside the question before it.
+  before = asked === pictures ? before : earlier;
+  pictures = asked;
+  history[replace ? "replaceState" : "pushState"]({ pictures: named(pictures), before }, "", `?${params}`);
   if (top) scrollTo(0, 0);
   return show();
 }
 
 function pivot(movieId, options = {}, region = []) {
-  picture = null;
-  return go({ film: movieId, ...NOTHING_ELSE, region: region.join(",") }, { top: true, ...options });
+  return go({ film: movieId, ...NOTHING_ELSE, region: region.join(",") }, { top: true, pictures: [], ...options });
 }
 
 function describe(text) {
-  picture = null;
-  return go({ film: "", ...NOTHING_ELSE, text }, { top: true });
+  return go({ film: "", ...NOTHING_ELSE, text }, { top: true, pictures: [] });
 }
 
 async function drawFilm() {
@@ -125,16 +136,13 @@ function showChoice() {
   wanted.show();
   for (const share of [looks, kind]) share.show(state());
   at("diverse").value = state().get("diverse") ?? 0;
-  if (!picture) at("new").hidden = true;
+  if (!picture()) at("new").hidden = true;
 }
 
 function showFilm(film) {
-  const others = SIDES.flatMap((side) => state().getAll(side)).length;
   const rating = film.mean_rating === null ? "" : ` · ${film.mean_rating.toFixed(2)} stars`;
   const facts = `${film.genres.join(", ") || "no genres"} · ${ratings(film.n_ratings)}${rating}`;
   showSubject(titled(film), facts, film.has_poster && `posters/${film.movie_id}?width=320`, `Poster of ${film.title}`);
-  about = `${titled(film)}${others ? ` and ${others} more` : ""}`;
-  document.title = `${about} – keyart`;
   if (!film.has_poster) at("no-poster").replaceChildren(plain(film));
   at("no-poster").hidden = film.has_poster;
   keepButton(film.movie_id, titled(film), at("keep"));
@@ -148,14 +156,24 @@ function showWords() {
 }
 
 function showPicture() {
-  showSubject("Your picture", "by looks alone; it is not kept, unless you add it", URL.createObjectURL(picture), "Your picture");
-  about = "your picture";
+  showSubject("Your picture", "by looks alone; it is not kept, unless you add it", picture().address, "Your picture");
+  about = withOthers("your picture");
+  at("before").hidden = !before;
+  if (before) at("before-name").textContent = before.about;
+  showForm(picture());
+}
+
+function withOthers(name) {
+  const n = others.count() - 1;
+  return n ? `${name} and ${n} more` : name;
 }
 
 function showSubject(name, facts, address, alt) {
-  about = name;
-  document.title = `${name} – keyart`;
+  about = withOthers(name);
+  document.title = `${about} – keyart`;
   at("film").hidden = false;
+  at("before").hidden = true;
+  at("film").setAttribute("aria-busy", false);
   at("name").textContent = name;
   at("facts").textContent = facts;
   at("poster").hidden = !address;
@@ -163,7 +181,7 @@ function showSubject(name, facts, address, alt) {
   if (address) at("poster").src = address;
   at("poster").alt = alt;
   at("keep").hidden = at("on-atlas").hidden = true;
-  parts.show();
+  part?.show();
 }
 
 function setLoading(on) {
@@ -177,8 +195,8 @@ function isEndNear() {
 }
 
 function append(answer) {
-  const film = picture || words() ? null : state().get("film");
-  const actions = { address, why: why.show, add: others.add, pivot: (movieId) => pivot(movieId, { opened: movieId }) };
+  const film = state().get("film");
+  const actions = { address, why: showWhy, add: others.add, pivot: (movieId) => pivot(movieId, { opened: movieId }) };
   at("hits").append(...answer.results.map((hit) => card(hit, film, actions)));
   shown += answer.results.length;
   more = answer.more;
@@ -214,12 +232,12 @@ function address(movieId) {
 }
 
 async function factsOf(film, signal) {
-  return picture || words() ? null : fetchJson(`api/films/${encodeURIComponent(film)}`, { signal, waiting });
+  return film === null ? null : fetchJson(`api/films/${encodeURIComponent(film)}`, { signal, waiting });
 }
 
 async function show() {
   request.abort();
-  endComparison();
+  comparison?.end();
   request = new AbortController();
   const { signal } = request;
   shown = 0;
@@ -228,21 +246,23 @@ async function show() {
   prepare().catch(tolerate);
   showChoice();
   others.show();
-  parts.show();
+  part?.show();
   const film = state().get("film");
-  const isFirst = !picture && !words() && !film;
+  const isFirst = !picture() && !words() && !film;
   document.body.classList.toggle("first", isFirst);
   if (isFirst) document.title = "keyart";
-  if (isFirst) return clear(history.state?.picture ? "The picture was not kept; choose it again." : "");
+  if (isFirst) return clear(takeNotice());
   setLoading(true);
-  if (picture) showPicture();
+  if (picture()) showPicture();
+  const opening = about ? 0 : showOpening();
   const kept = place.kept();
   const [facts, answer] = await Promise.allSettled([factsOf(film, signal), ask(0, pageSize(kept.shown), signal)]);
+  clearTimeout(opening);
   if (signal.aborted) return;
   setLoading(false);
   const error = facts.reason ?? answer.reason;
   // What is shown stays until there is something else.
-  if (error?.passes) return report(error, show);
+  if (error?.passes) return fail(error);
   showPanel(facts.value?.movie_id ?? null, { signal });
   if (facts.value) showFilm(facts.value);
   else if (words()) showWords();
@@ -250,13 +270,46 @@ async function show() {
   showHits(answer.value);
   await extend(kept.shown);
   if (!signal.aborted) settle(kept);
+  // Whoever has one sees the poster meanwhile.
+  loadPart().catch(tolerate);
+}
+
+// Until there is anything to show: a server that has just been started opens its workspace first.
+function showOpening() {
+  at("film").hidden = false;
+  at("film").setAttribute("aria-busy", true);
+  at("poster").hidden = true;
+  at("name").textContent = words() ? `“${words()}”` : "Opening the film …";
+  at("facts").textContent = "";
+  say("Looking for films that look alike …");
+  return setTimeout(() => {
+    at("facts").textContent = "A server that has just been started opens its workspace first, which takes some seconds.";
+    say("Opening the workspace …");
+  }, OPENING_MS);
+}
+
+function fail(error) {
+  // A server that opens its workspace may need longer than it gives an answer.
+  if (!about && error.status === 504 && (nOpenings += 1) < MOST_OPENINGS) return show();
+  if (!about) at("film").hidden = true;
+  nOpenings = 0;
+  return report(error, show);
+}
+
+function takeNotice() {
+  const said = notice;
+  notice = "";
+  return said;
 }
 
 function clear(text, isKnown = false) {
   at("hits").replaceChildren();
   showExports(0);
   notice = "";
-  if (!isKnown) at("film").hidden = true;
+  if (!isKnown) {
+    at("film").hidden = true;
+    about = "";
+  }
   say(text);
 }
 
@@ -266,6 +319,7 @@ function showHits(answer) {
   at("hits").replaceChildren();
   append(answer);
   for (const share of [looks, kind]) share.answered(answer, areLooksAlone());
+  nOpenings = 0;
   if (isWithin) at("name").focus({ preventScroll: true });
 }
 
@@ -277,36 +331,123 @@ function settle({ top, opened }) {
   if (opened && isFree) at("hits").querySelector(`a[data-film="${opened}"]`)?.focus({ preventScroll: true });
 }
 
-async function take(file) {
+// A picture is a question of its own, or joins one side of this one.
+async function take(file, side = null) {
   if (!file) return;
   say("Looking at the picture …");
   try {
-    picture = await fitted(file, await prepare());
+    if (side) await joinPicture(hold(file, side, file.name), pictures, state());
+    else await aboutPicture(file);
   } catch (error) {
-    return report(error, () => take(file));
+    report(error, () => take(file, side));
   }
-  pictures.set(`${performance.timeOrigin}-${pictures.size}`, picture);
-  go({ film: "", ...NOTHING_ELSE }, { top: true });
-  film.about(picture);
+}
+
+async function aboutPicture(file) {
+  const [{ fitted }, limits] = await Promise.all([fetchModule(() => import("./picture.js")), prepare()]);
+  const earlier = about ? { search: `${state()}`, about, pictures: named(pictures) } : null;
+  const held = hold(await fitted(file, limits), "like", file.name);
+  go({ film: "", ...NOTHING_ELSE }, { top: true, pictures: [held], earlier });
+}
+
+// Pictures that are sent together have to fit together.
+async function joinPicture(picture, rest, from) {
+  if (rest.length >= MOST_PICTURES) return say(`At most ${MOST_PICTURES} pictures can be asked about at once: remove one first.`);
+  const [{ fitted }, limits] = await Promise.all([fetchModule(() => import("./picture.js")), prepare()]);
+  const joined = await Promise.all([...rest, picture].map(async (each) => {
+    const file = await fitted(each.file, { ...limits, max_bytes: limits.max_bytes / MOST_PICTURES });
+    return file === each.file ? each : hold(file, each.side, each.title);
+  }));
+  others.expect(joined.at(-1).name);
+  return go({}, { top: true, pictures: joined, from });
+}
+
+// Adds the picture that the page is about to the question before it.
+function joinEarlier(side) {
+  const { search, pictures: entries } = before;
+  joinPicture({ ...picture(), side }, heldOf(entries), new URLSearchParams(search)).catch((error) => report(error, () => joinEarlier(side)));
+}
+
+// What the history holds of this entry, beside its address.
+function restore() {
+  const entries = history.state?.pictures ?? [];
+  pictures = heldOf(entries);
+  before = history.state?.before ?? null;
+  const nLost = entries.length - pictures.length;
+  if (nLost) notice = nLost === 1 ? "The picture was not kept; choose it again." : `${nLost} pictures were not kept; choose them again.`;
+  const [params, [first, ...rest]] = [state(), state().getAll("like")];
+  if (!first || params.has("film") || params.has("text") || picture()) return;
+  // Of films alone, the page is about the first one.
+  for (const name of ["film", "like"]) params.delete(name);
+  for (const [name, value] of [["film", first], ...rest.map((movieId) => ["like", movieId])]) params.append(name, value);
+  history.replaceState(history.state, "", `?${params}`);
 }
 
 // What does not change, once it is there: genres, and what the server takes.
 function prepare() {
   prepared ??= Promise.all([fetchJson("api/server"), fetchJson("api/genres")]).then(([server, genres]) => {
     if (server.takes_text) at("title").placeholder = "A title, an id, or what a poster shows";
-    film.permit(server.adds_films);
-    parts.offer(server.grid);
-    film.offer(genres);
     wanted.offer(genres);
-    return server;
+    return { ...server, genres };
   }).catch((error) => { prepared = null; throw error; });
   return prepared;
 }
 
+async function loadPart() {
+  const { grid } = await prepare();
+  if (!grid || part) return;
+  const loaded = await fetchModule(() => import("./part.js"));
+  part ??= loaded.part(state, go, grid);
+  part.show();
+}
+
+async function makeForm() {
+  const { newFilm } = await fetchModule(() => import("./newfilm.js"));
+  const made = newFilm((movieId, text) => { notice = text; pivot(movieId); });
+  prepare().then((server) => { made.permit(server.adds_films); made.offer(server.genres); }).catch(tolerate);
+  return made;
+}
+
+// What to expect of the picture as the poster of a new film.
+async function showForm(shown) {
+  if (described === shown.name && !at("new").hidden) return;
+  try {
+    form ??= makeForm();
+    const made = await form;
+    if (picture()?.name !== shown.name) return;
+    described = shown.name;
+    made.about(shown.file);
+  } catch (error) {
+    form = null;
+    report(error, () => showForm(shown));
+  }
+}
+
+async function showWhy(first, hit) {
+  try {
+    dialog ??= await fetchModule(() => import("./why.js")).then(({ whyDialog }) => whyDialog((movieId, box) => pivot(movieId, {}, box)));
+    dialog.show(first, hit);
+  } catch (error) {
+    report(error, () => showWhy(first, hit));
+  }
+}
+
+// The first film that is pointed at, or has the focus, is compared as soon as it can be.
+async function compare(event) {
+  const { target, type, pointerType } = event;
+  if (comparison || (type === "pointerover" && pointerType !== "mouse")) return;
+  try {
+    const { twins } = await fetchModule(() => import("./twins.js"));
+    if (comparison) return;
+    comparison = twins(at("hits"), () => state().get("film"));
+    if (target.matches(type === "focusin" ? ":focus-visible" : ":hover")) comparison.begin(event);
+  } catch (error) {
+    tolerate(error);
+  }
+}
+
 const place = places(() => shown);
-const film = newFilm((movieId, text) => { notice = text; pivot(movieId); });
-const others = mix(state, go);
-const parts = part(state, go);
+const others = mix(state, () => pictures, go);
 const wanted = filters(state, go);
 const looks = shareSlider(go, {
   slider: "alpha", automatic: "auto", output: "share", word: "looks", shareOf: (hit) => hit.alpha,
@@ -321,9 +462,7 @@ const kind = shareSlider(go, {
   slider: "content", automatic: "auto-content", output: "content-share", word: "content", shareOf: (hit) => hit.content_share,
   fixedBy: () => "",
 });
-const why = whyDialog((movieId, box) => pivot(movieId, {}, box));
-const endComparison = twins(at("hits"), () => state().get("film"));
-const showExports = exportsOf((name) => addressOf(name, 0, Math.min(shown, MOST_EXPORTED)), () => picture);
+const showExports = exportsOf((name) => addressOf(name, 0, Math.min(shown, MOST_EXPORTED)), () => (pictures.length ? bodyOf(pictures) : null));
 
 let timer = 0;
 at("diverse").addEventListener("input", () => {
@@ -332,25 +471,28 @@ at("diverse").addEventListener("input", () => {
 });
 at("choice").addEventListener("submit", (event) => event.preventDefault());
 at("random").addEventListener("click", drawFilm);
-at("picture").addEventListener("change", () => {
-  take(at("picture").files[0]);
-  at("picture").value = ""; // or the same file could not be chosen again
-});
+for (const [id, side] of [["picture", null], ...SIDES.map((each) => [`${each}-picture`, each])]) {
+  at(id).addEventListener("change", () => {
+    take(at(id).files[0], side);
+    at(id).value = ""; // or the same file could not be chosen again
+  });
+}
+for (const side of SIDES) at(`before-${side}`).addEventListener("click", () => joinEarlier(side));
+for (const type of ["pointerover", "focusin"]) at("hits").addEventListener(type, compare);
 addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("dropping"); });
 addEventListener("dragleave", () => document.body.classList.remove("dropping"));
 addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("dropping");
-  take(event.dataTransfer.files[0]);
+  take(event.dataTransfer.files[0], event.target.closest?.("[data-side]")?.dataset.side);
 });
 addEventListener("paste", (event) => take(event.clipboardData.files[0]));
 // A leap inside the page must not become a part of its address, which would be shown anew.
 document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); at("hits").focus(); });
 addEventListener("popstate", () => {
-  why.close();
-  picture = pictures.get(history.state?.picture) ?? null;
+  at("why").close();
+  restore();
   if (!history.state?.place) scrollTo(0, 0);
-  if (picture) film.about(picture);
   show();
 });
 new IntersectionObserver(([end]) => {
@@ -366,4 +508,5 @@ async function suggestAny(text, signal) {
 }
 
 combobox(at("title"), at("suggestions"), suggestAny, (movieId, found) => found.words ? describe(found.words) : pivot(movieId));
+restore();
 show();

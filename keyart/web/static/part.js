@@ -4,11 +4,12 @@ import { boxField, inWords, middle } from "./regions.js";
 
 const STILL_MS = 250; // in moving the box by keys, before it is asked about
 
-export function part(state, go) {
+// `grid` has the columns and rows of the regions.
+export function part(state, go, grid) {
   const [pane, button] = [at("pane"), at("part")];
-  let grid = null;
-  let field = () => {};
   let timer = 0;
+  ["columns", "rows"].forEach((name, axis) => pane.style.setProperty(`--${name}`, grid[axis]));
+  const field = boxField(pane, grid, change, () => region() !== null);
 
   function region() {
     const numbers = (state().get("region") ?? "").split(",").map(Number);
@@ -28,9 +29,9 @@ export function part(state, go) {
   }
 
   function show() {
-    const box = grid && region();
+    const box = region();
     pane.classList.toggle("on", box !== null);
-    button.hidden = !grid || at("poster").hidden;
+    button.hidden = at("poster").hidden;
     button.textContent = box ? "Whole poster" : "Search by a part";
     at("part-help").hidden = !box;
     field(box);
@@ -49,16 +50,5 @@ export function part(state, go) {
     if (!isOn) pane.focus();
   });
 
-  return {
-    show,
-    region,
-    // Columns and rows of the regions, or null where the server compares none.
-    offer(found) {
-      if (!found || grid) return;
-      grid = found;
-      ["columns", "rows"].forEach((name, axis) => pane.style.setProperty(`--${name}`, grid[axis]));
-      field = boxField(pane, grid, change, () => region() !== null);
-      show();
-    },
-  };
+  return { show };
 }

@@ -68,6 +68,16 @@ export async function fetchPiece(address, options = {}) {
   return read(await request(address, options), "text", options.signal);
 }
 
+// A part of a page that is loaded on first use.
+export async function fetchModule(load) {
+  try {
+    return await load();
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new RequestError("The server cannot be reached.");
+  }
+}
+
 // A file and its name.
 export async function fetchFile(address, options = {}) {
   const answer = await request(address, options);

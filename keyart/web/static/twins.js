@@ -6,7 +6,7 @@ import { tolerate } from "./status.js";
 const STILL_MS = 250; // of a mouse that passes over
 const GAP = 12;
 
-// `pivot` returns the film that the page is about. Returns what ends the comparison.
+// `pivot` returns the film that the page is about. Returns what begins and ends the comparison.
 export function twins(list, pivot) {
   let link = null;
   let request = new AbortController();
@@ -91,5 +91,12 @@ export function twins(list, pivot) {
   list.addEventListener("focusin", ({ target }) => { if (target.matches(":focus-visible")) begin(target); });
   list.addEventListener("focusout", end);
   addEventListener("scroll", place, { passive: true });
-  return end;
+  return {
+    end,
+    // For the event that came before this was listening.
+    begin(event) {
+      if (event.type === "pointerover") pointed = event;
+      begin(event.target);
+    },
+  };
 }

@@ -88,7 +88,6 @@ export function whyDialog(search) {
   });
 
   return {
-    close: () => dialog.close(),
     // Without a first film, that is of a description, there are no regions to show.
     show(first, hit) {
       clear();

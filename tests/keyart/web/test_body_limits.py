@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from keyart.web.body_limits import MAX_UPLOAD_BYTES, BodyMiddleware, Uploads
-from keyart.web.forms import Form, parse_form
+from keyart.web.forms import Form, FormFile, parse_form
 from keyart.web.schemas.films import MixQuery, SimilarPage
 from keyart.web.services.films import FilmService
 from posters import validation
@@ -130,7 +130,18 @@ def test_a_form_is_split_at_its_boundaries_only() -> None:
     body, content_type = form_of(
         ("form-data; name=title", "Käse".encode()), (FILE, content), ("form-data; name=k", b"")
     )
-    assert parse_form(body, content_type) == Form(content, "käse.jpg", (("title", "Käse"), ("k", "")))
+    file = FormFile("image", "käse.jpg", content)
+    assert parse_form(body, content_type) == Form((file,), (("title", "Käse"), ("k", "")))
+
+
+def test_a_form_may_have_several_files_where_they_are_taken() -> None:
+    form = form_of((FILE, b"a"), (FILE.replace("image", "unlike_image"), b"b"))
+    assert [(file.field, file.content) for file in parse_form(*form, 2).files] == [
+        ("image", b"a"),
+        ("unlike_image", b"b"),
+    ]
+    with pytest.raises(HTTPException, match="expected 1 to 2 files in the form, received 3"):
+        parse_form(*form_of(*[(FILE, b"a")] * 3), 2)
 
 
 @pytest.mark.parametrize(

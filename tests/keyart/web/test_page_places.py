@@ -73,7 +73,7 @@ def test_a_film_opened_by_keyboard_is_announced_and_focused(page: Page) -> None:
     expect(page, "#name").to_be_focused()
     expect(page, "#status").to_contain_text(f"look-alikes of {title}")
     page.keyboard.press("Tab")
-    expect(page, "#on-atlas").to_be_focused()
+    expect(page, "#keep").to_be_focused()
 
 
 @pytest.mark.parametrize("size", [(1440, 900), (1024, 768), (390, 844)])

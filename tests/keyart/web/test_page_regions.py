@@ -29,6 +29,8 @@ def test_regions_add_up_to_the_similarity(people_address: str) -> None:
 def page(people_page: Page) -> Page:
     people_page.goto("/?film=22")
     expect_hits(people_page)
+    # What compares parts is loaded after the films.
+    expect(people_page, "#part").to_be_visible()
     return people_page
 
 
