@@ -11,7 +11,7 @@ from catalog.film_ids import FilmId, id_in
 from catalog.io.tables import Row, read_rows
 from catalog.text import clean
 
-_COLUMNS = {
+TERM_COLUMNS = {
     "director": "director",
     "directors": "director",
     "cast": "cast",
@@ -37,7 +37,7 @@ def read_content(path: Path) -> list[ContentRow]:
 
     DataError names the line and column that is wrong.
     """
-    optional = ("movie_id", "imdb_id", "tmdb_id", *_COLUMNS)
+    optional = ("movie_id", "imdb_id", "tmdb_id", *TERM_COLUMNS)
     found = [ContentRow(row.line, id_in(row), _terms(row)) for row in read_rows(path, (), optional)]
     if not found:
         raise DataError(f"{path} lists no film; expected at least one row below the header")
@@ -53,12 +53,16 @@ def split_terms(text: str) -> tuple[str, ...]:
     return tuple(terms.values())
 
 
-def _terms(row: Row) -> dict[str, tuple[str, ...]]:
-    columns = [name for name in row.values if name in _COLUMNS]
-    if not columns:
-        raise DataError(f"{row.path}, line 1: expected a column director, cast or keywords, received none of them")
+def terms_in(row: Row) -> dict[str, tuple[str, ...]]:
+    """Return the terms of a row by kind; of the kinds that its table has columns for."""
     terms: dict[str, tuple[str, ...]] = {}
-    for name in columns:
-        kind = _COLUMNS[name]
-        terms[kind] = (*terms.get(kind, ()), *split_terms(row[name]))
+    for name in filter(TERM_COLUMNS.__contains__, row.values):
+        kind = TERM_COLUMNS[name]
+        terms[kind] = split_terms("|".join((*terms.get(kind, ()), row[name])))
+    return terms
+
+
+def _terms(row: Row) -> dict[str, tuple[str, ...]]:
+    if not (terms := terms_in(row)):
+        raise DataError(f"{row.path}, line 1: expected a column director, cast or keywords, received none of them")
     return terms

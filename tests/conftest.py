@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import resource
 import shutil
@@ -64,6 +65,14 @@ def _no_settings_of_the_user() -> Iterator[None]:
             environment.delenv(name)
         for name in ("NO_PROXY", "no_proxy"):
             environment.setenv(name, "127.0.0.1,localhost")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_progress_by_the_clock() -> Iterator[None]:
+    """Print no line because a command has run for ten seconds: a busy machine must not change what is printed."""
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr("catalog.io.progress._LINE_S", math.inf)
         yield
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from catalog.content_table import split_terms
+from catalog.content_table import TERM_COLUMNS, split_terms, terms_in
 from catalog.errors import ConfigError, DataError
 from catalog.film import FilmTerm, Titled
 from catalog.film_ids import parse_imdb_id
@@ -31,7 +31,7 @@ _YEARS_AHEAD = 5
 # Posters are often named by a number; films are rarely titled by one.
 _NUMBER = re.compile(r"(tt)?[0-9]{5,}")
 # Columns that a table of new films may have beside the path of the poster.
-_OPTIONAL = ("title", "year", "genres", "movie_id", "tmdb_id", "imdb_id", "director", "directors", "cast", "keywords")
+_OPTIONAL = ("title", "year", "genres", "movie_id", "tmdb_id", "imdb_id", *TERM_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -233,9 +233,8 @@ def _of_row(row: Row, known_genres: Sequence[str], *, titled: bool) -> NewFilm:
         )
     except InvalidFieldError as error:
         raise DataError(f"{row.path}, line {row.line}, column {error.field}: {error}") from None
-    columns = ("director", "directors", "cast", "keywords")
-    director, directors, cast, keywords = (split_terms(row.values.get(name, "")) for name in columns)
-    return replace(film, directors=(*director, *directors), cast=cast, keywords=keywords)
+    directors, cast, keywords = (terms_in(row).get(kind, ()) for kind in ("director", "cast", "keyword"))
+    return replace(film, directors=directors, cast=cast, keywords=keywords)
 
 
 def _number(row: Row, column: str) -> int | None:

@@ -67,17 +67,7 @@ def make_app(
     view = open_views(home, encoder)[0]
     details = DetailService(view, films, on_reload)
     atlas, users = AtlasService(view, on_reload, public.root_path), UserService(view, films.has_poster, on_reload)
-    # Look-ups and thumbnails, which take milliseconds, go before what takes more.
-    pools = Pools(
-        querying=WorkerPool(1, 256, _TIMEOUT_S),
-        comparing=WorkerPool(1, 64, _TIMEOUT_S, yields=True),
-        drawing=WorkerPool(1, 64, _TIMEOUT_S, yields=True),
-        thumbnails=WorkerPool(2, 256, _TIMEOUT_S),
-        decoding=WorkerPool(1, _MAX_PENDING_IMAGES, _ENCODING_TIMEOUT_S, yields=True),
-        writing=WorkerPool(1, 4, _WRITING_TIMEOUT_S, yields=True),
-        embedding=WorkerPool(1, _MAX_PENDING_IMAGES, _ENCODING_TIMEOUT_S, yields=True),
-        uploads=Uploads(),
-    )
+    pools = _make_pools()
     encoding = MicroBatcher(films.embed, _MAX_BATCH, _MAX_PENDING_IMAGES, _ENCODING_TIMEOUT_S)
     # A pool of their own: the first request opens a model, which takes seconds.
     recommending = WorkerPool(2, 64, _ENCODING_TIMEOUT_S)
@@ -113,11 +103,22 @@ def make_app(
         app.include_router(router, dependencies=_dependencies(token))
     _add_states(app, warm_up, registry)
     add_first_page(app, films, pools.thumbnails)
-    files = StaticFiles(directory=_STATIC)
-    for path, name in _PAGES.items():
-        _add_page(app, path, name, files)
-    app.mount("/static", files)
+    _add_pages(app)
     return app
+
+
+def _make_pools() -> Pools:
+    # Look-ups and thumbnails, which take milliseconds, go before what takes more.
+    return Pools(
+        querying=WorkerPool(1, 256, _TIMEOUT_S),
+        comparing=WorkerPool(1, 64, _TIMEOUT_S, yields=True),
+        drawing=WorkerPool(1, 64, _TIMEOUT_S, yields=True),
+        thumbnails=WorkerPool(2, 256, _TIMEOUT_S),
+        decoding=WorkerPool(1, _MAX_PENDING_IMAGES, _ENCODING_TIMEOUT_S, yields=True),
+        writing=WorkerPool(1, 4, _WRITING_TIMEOUT_S, yields=True),
+        embedding=WorkerPool(1, _MAX_PENDING_IMAGES, _ENCODING_TIMEOUT_S, yields=True),
+        uploads=Uploads(),
+    )
 
 
 def _described_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
@@ -144,6 +145,13 @@ def _counted_reloads(registry: CollectorRegistry) -> OnReload:
         "keyart_reloads", "Parts reopened after their files changed.", ("part", "result"), registry=registry
     )
     return lambda part, succeeded: reloads.labels(part, "opened" if succeeded else "failed").inc()
+
+
+def _add_pages(app: FastAPI) -> None:
+    files = StaticFiles(directory=_STATIC)
+    for path, name in _PAGES.items():
+        _add_page(app, path, name, files)
+    app.mount("/static", files)
 
 
 def _add_page(app: FastAPI, path: str, name: str, files: StaticFiles) -> None:

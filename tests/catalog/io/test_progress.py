@@ -56,6 +56,7 @@ def test_the_start_of_work_is_no_part_of_its_rate(
 ) -> None:
     clock = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(progress, "_LINE_S", 10.0)
     with bar("extract", 64, "images") as advance:
         for clock[0] in (24.0, 24.0, 24.1, 24.1, 36.0, 36.0, 36.0, 36.0):
             advance(4)

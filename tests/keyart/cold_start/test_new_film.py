@@ -48,6 +48,10 @@ def test_reads_csv_with_relative_poster_paths(tmp_path: Path) -> None:
         NewFilm(tmp_path / "a.jpg", "The Heat", 1995, ("Drama",), tmdb_id=9),
         NewFilm(tmp_path / "sub" / "b.png", "Ran", 1985),
     ]
+    path.write_text("path,director,Directors,actors,plot\na.jpg,Ana,ana|Bo,Jo | Mia,\n")
+    assert read_new_films(path, GENRES, titled=False) == [
+        NewFilm(tmp_path / "a.jpg", directors=("Ana", "Bo"), cast=("Jo", "Mia"))
+    ]
     path.write_text("path\na.jpg\n")
     assert read_new_films(path, GENRES, titled=False) == [NewFilm(tmp_path / "a.jpg")]
 
