@@ -121,7 +121,7 @@ class Reasoner:
 
     def _liked(self, history: RatingMatrix, row: int) -> LikedFilm:
         film = self.films[int(history.movie_ids[row])]
-        return LikedFilm(film.movie_id, film.title, film.year, float(history.values.data[row]))
+        return LikedFilm(film.movie_id, film.title, film.year, round(float(history.values.data[row]), 4))
 
 
 def reasons_of_means(entries: Iterable[Entry]) -> dict[int, Reason]:

@@ -22,6 +22,8 @@ import { titles } from "./titles.js";
 const CLOSE = 1.6; // times as near, or as far
 const FLIGHT_MS = 450;
 const MORPH_MS = 900;
+const REST = 3; // times as long as it takes to draw all films, before what has come meanwhile is drawn
+const LONGEST_WAIT_MS = 1500;
 const TOOLS = ["box", "lasso"];
 const MOST_IN_ADDRESS = 500; // films that are selected; the history holds more
 const SUGGESTED = 8;
@@ -38,7 +40,11 @@ function begin(films) {
     requestAnimationFrame((now) => { isScheduled = false; painter.paint(now); });
   };
   const change = (what) => { painter.change(what); repaint(); };
-  const pictures = new Pictures(films, change);
+  // Sheets come one by one: to draw thousands of films anew for each would leave no time for anything else.
+  let due = 0;
+  const pictures = new Pictures(films, () => {
+    due ||= setTimeout(() => { due = 0; change(); }, Math.min(LONGEST_WAIT_MS, REST * painter.backdrop.cost));
+  });
   const painter = new Painter(canvas, films, grid, camera, pictures, repaint);
   const selection = new Selection(at, films, (rows) => {
     change({ selected: rows });

@@ -85,8 +85,8 @@ def colors(page: Page) -> int:
 def test_posters_are_drawn_in_the_colors_of_the_legend(page: Page) -> None:
     look(page)
     expect(page, "#status").to_have_text(f"{N_FILMS} films in 3 clusters.")
-    playwright.expect(page.locator("#legend span")).to_have_count(3)
-    assert set(page.locator("#legend span").all_inner_texts()) == {"Horror · creepy", "Comedy", "Western"}
+    playwright.expect(page.locator("#legend .name")).to_have_count(3)
+    assert set(page.locator("#legend .name").all_inner_texts()) == {"Horror · creepy", "Comedy", "Western"}
     # Sheets are decoded one by one.
     assert any(colors(page) > N_FILMS or page.wait_for_timeout(50) for _ in range(1000))
 
@@ -123,7 +123,7 @@ def test_a_link_shows_the_same_and_back_returns(page: Page) -> None:
     look(page, "/atlas?x=0.2000&y=-0.1000&z=3.000&color=genre")
     expect(page, "#color").to_have_value("genre")
     page.locator("#color").select_option("decade")
-    playwright.expect(page.locator("#legend span").first).to_have_text("1950s")
+    playwright.expect(page.locator("#legend .name").first).to_have_text("1950s")
     assert state(page) == {"x": "0.2000", "y": "-0.1000", "z": "3.000", "color": "decade"}
     page.go_back()
     expect(page, "#color").to_have_value("genre")
@@ -302,6 +302,30 @@ def test_the_legend_shows_its_films(page: Page) -> None:
     expect(page, "#count").to_contain_text("20 films are selected")
     entry.click()
     assert entry.get_attribute("aria-pressed") == "false"
+
+
+def test_the_legend_shows_the_most_typical_posters_of_a_cluster(page: Page) -> None:
+    look(page)
+    typical = {each["name"]: each["typical"][:5] for each in page.request.get("/api/atlas").json()["clusters"]}
+    western = page.locator("#legend button", has_text="Western").locator("img")
+    playwright.expect(western).to_have_count(5)
+    sources = [image.get_attribute("src") for image in western.all()]
+    assert sources == [f"posters/{movie_id}?width=160" for movie_id in typical["Western"]]
+    page.locator("#color").select_option("genre")
+    playwright.expect(page.locator("#legend img")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [390, 1024])
+def test_buttons_cover_none_of_the_map(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 768})
+    look(page, "/atlas?arrange=grid")
+    canvas = page.locator("#canvas").bounding_box()
+    for button in page.locator("#map button").all():
+        assert button.bounding_box()["y"] >= canvas["y"] + canvas["height"]
+    # Nor does the selection lie on what is below it.
+    end = page.locator("#view").bounding_box()
+    assert width < 800 or end["y"] + end["height"] <= page.locator("#help").bounding_box()["y"]
+    assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
 def test_back_returns_to_the_selection_and_the_pressed_entry(page: Page, browser: Any) -> None:

@@ -12,6 +12,7 @@ export class Backdrop {
     this.context = this.canvas.getContext("2d", { alpha: false });
     this.camera = null; // what the picture was drawn for
     this.timer = 0;
+    this.cost = 0; // milliseconds that it took to draw it
   }
 
   // What is on the films has changed: their colors, their pictures, which are shown.
@@ -48,6 +49,7 @@ export class Backdrop {
 
   #renew(camera, density, paper, now) {
     clearTimeout(this.timer);
+    const started = performance.now();
     this.camera = camera.widened(1 + 2 * BEYOND);
     this.density = density;
     const [width, height] = [this.camera.width, this.camera.height].map((side) => Math.round(side * density));
@@ -56,5 +58,6 @@ export class Backdrop {
     this.context.fillStyle = paper;
     this.context.fillRect(0, 0, this.camera.width, this.camera.height);
     this.draw(this.context, this.camera, now);
+    this.cost = performance.now() - started;
   }
 }

@@ -22,7 +22,7 @@ function coloring(films, entries, main, has) {
 }
 
 function byCluster(films) {
-  const entries = films.clusters.map(({ name }, number) => ({ name, color: hue(number) }));
+  const entries = films.clusters.map(({ name, typical }, number) => ({ name, color: hue(number), typical }));
   return coloring(films, entries, (row) => films.cluster[row], (row, number) => films.cluster[row] === number);
 }
 

@@ -1,3 +1,16 @@
+import { element } from "../parts.js";
+
+const N_POSTERS = 5; // of the most typical films
+
+// Beside words, which are few and general, they say what the posters of a cluster have in common.
+function posters(movieIds) {
+  return element("span", { className: "posters" }, ...movieIds.slice(0, N_POSTERS).map((movieId) => {
+    const image = element("img", { alt: "", width: 160, height: 240, loading: "lazy", src: `posters/${movieId}?width=160` });
+    image.addEventListener("error", () => image.remove());
+    return image;
+  }));
+}
+
 // What the colors mean; pointing at an entry shows its films, pressing it keeps them shown, and `pin` hears of it.
 export function showLegend(list, entries, { pinned, show, pin }) {
   function refresh(pointed = null) {
@@ -9,8 +22,9 @@ export function showLegend(list, entries, { pinned, show, pin }) {
     const button = Object.assign(document.createElement("button"), { type: "button" });
     const swatch = document.createElement("i");
     swatch.style.backgroundColor = entry.color;
-    const name = Object.assign(document.createElement("span"), { textContent: entry.name });
+    const name = element("span", { className: "name", textContent: entry.name });
     button.append(swatch, name, Object.assign(document.createElement("small"), { textContent: entry.n.toLocaleString("en") }));
+    if (entry.typical) button.append(posters(entry.typical));
     button.addEventListener("click", () => { pinned = pinned === number ? null : number; pin(pinned); refresh(); });
     button.addEventListener("pointerenter", () => refresh(number));
     button.addEventListener("pointerleave", () => refresh());
