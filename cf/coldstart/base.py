@@ -29,7 +29,7 @@ class ColdStartModel(ABC):
     name : str
         What the model is called.
     uses : frozenset of str
-        What it looks at, of posters, genres and years.
+        What it looks at, of posters, genres, years and terms (people and words).
     half_support : float
         λ, in ratings: the number of ratings of a film at which its own factors count as much as predicted ones.
     user_ids_ : ndarray of shape (n_users,), int32
@@ -38,6 +38,10 @@ class ColdStartModel(ABC):
         The films of the fit that had ratings.
     user_factors_ : ndarray of shape (n_users, n_factors), float32
         Theirs.
+    user_spreads_ : ndarray of shape (n_users,), float32
+        The standard deviation of each user's preferences among the films of the fit; NaN for a user without ratings.
+    mean_factors_ : ndarray of shape (n_factors,), float32
+        The mean of the factors of the films of the fit.
     encoding_ : Encoding
         How content becomes numbers.
     """

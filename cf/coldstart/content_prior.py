@@ -46,7 +46,7 @@ class PriorALS(ALS):
         The names of the content's parts that count; without any, the prior's mean is 0, as in `ALS`.
     ridge : float, default 30
         The penalty of both regressions, in films.
-    n_factors, n_iterations, penalty, frequency_power, bias_damping, seed
+    seed : int, default 0
         As for `ALS`.
 
     References

@@ -187,7 +187,6 @@ def rank(
 
     The AUC of a user is the chance that a film they rated stands before one they did not, ties counting half.
 
-
     References
     ----------
     .. [1] H. B. Mann and D. R. Whitney, "On a test of whether one of two random variables is stochastically larger than
