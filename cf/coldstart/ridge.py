@@ -107,7 +107,7 @@ class ContentRidge(FactorModel):
         The kinds of content in the order in which they are learned from, of facts (genres and years), terms (people
         and words) and posters; those of the class unless given.
     smoothing : float, default 3
-        μ of `FactorModel` up to a thousand users; of more users, as much for each thousand, as strengths grow with them.
+        μ of `FactorModel` for up to a thousand users, and as much for each thousand more, as strengths grow.
     n_factors, damping, half_support, seed
         As `FactorModel` has them.
 
