@@ -112,8 +112,11 @@ function showResults(answer, user) {
     ? `The number is how many stars, of 5, ${who} expected to give.`
     : `The number is a preference on ${answer.model}’s own scale: only the order counts.`;
   at("hits").replaceChildren(...answer.results.map((film) => recommended(film, answer.gives_stars)));
-  const notes = answer.notes.length ? ` ${answer.notes.join(". ")}.` : "";
-  say(`${answer.results.length} films by ${answer.model}.${notes}`);
+  const found = `${answer.results.length} films by ${answer.model}`;
+  // The note on the model continues the sentence.
+  const [first = "", ...others] = answer.notes;
+  const sentence = first.startsWith(`by ${answer.model}, `) ? found + first.slice(`by ${answer.model}`.length) : `${found}. ${first}`;
+  say([sentence, ...others].filter(Boolean).map((text) => `${text.replace(/[. ]+$/, "")}.`).join(" "));
 }
 
 // Rows below the recommendations: by liked films, and of new films alone.
