@@ -59,7 +59,7 @@ class Reason:
 
     @property
     def sentence(self) -> str:
-        """Say it in words; nothing where nothing speaks for the film."""
+        """Return the reason in words; an empty string where nothing speaks for the film."""
         films = _listed([film.label for film in self.because])
         parts = [f"by {_listed([_PHRASES.get(one, one) for one in self.by])}"] if self.by else []
         parts += [f"because {self.pronoun} liked {films}"] if films else []
