@@ -62,9 +62,12 @@ function showActions() {
   at("actions").hidden = at("exports").hidden = !ids.length;
   at("keep-all").hidden = !shared.length || ids.every((movieId) => kept().includes(movieId));
   at("clear").hidden = shared.length > 0;
-  at("alike").hidden = ids.length > MOST_ASKED;
-  at("alike").textContent = ids.length === 1 ? "Look-alikes" : "Look-alikes of all";
-  at("alike").href = `./?${new URLSearchParams(ids.map((movieId, n) => [n ? "like" : "film", movieId]))}`;
+  // Several films are compared by looks, so one without a poster cannot be among them.
+  const asked = ids.length === 1 ? ids : shown.filter((film) => film.has_poster).map((film) => film.movie_id);
+  const isAll = asked.length === ids.length;
+  at("alike").hidden = !asked.length || asked.length > MOST_ASKED;
+  at("alike").textContent = ids.length === 1 ? "Look-alikes" : `Look-alikes of ${isAll ? "all" : `the ${asked.length} with a poster`}`;
+  at("alike").href = `./?${new URLSearchParams(asked.map((movieId, n) => [n ? "like" : "film", movieId]))}`;
   at("link").hidden = true;
   at("n-exported").textContent = ids.length === 1 ? "This film as" : `These ${films(ids.length)} as`;
   for (const [id, ending] of Object.entries(FILES)) at(id).href = `api/shortlist.${ending}?${question(ids)}`;

@@ -121,6 +121,16 @@ def test_films_are_kept_while_browsing_and_shown_on_a_page_of_their_own(people_p
 
 
 @NEEDS_CHROMIUM
+def test_look_alikes_are_of_the_films_with_a_poster(browser: Any, address: str, request: pytest.FixtureRequest) -> None:
+    with looking(browser, address, request) as page:
+        page.goto("/shortlist?film=1&film=4&film=2")
+        expect(page, "#alike").to_have_text("Look-alikes of the 2 with a poster")
+        page.locator("#alike").click()
+        page.wait_for_url("**/?film=1&like=2")
+        expect_hits(page)
+
+
+@NEEDS_CHROMIUM
 def test_a_shortlist_is_shared_as_an_address(browser: Any, people_address: str, request: pytest.FixtureRequest) -> None:
     phone = {"width": 390, "height": 844}
     with looking(browser, people_address, request, viewport=phone) as page:
