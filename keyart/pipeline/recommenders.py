@@ -15,13 +15,14 @@ from cf.evaluation.evaluation import Scorecard
 from cf.evaluation.splits import Split
 from cf.hybrid.calibration import Calibration
 from cf.hybrid.tuning import Tuning
+from cf.hybrid.tuning import tune as tune_blend
 from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
 from keyart.recommend.models import FitReport, compare, ensure_fitted, fit_model, light_models, notes_on
 from keyart.render.plots import draw_scorecards
 from keyart.similarity.blending import MIN_ALPHA, check_model, compared_by, reset_hybrid, save_hybrid
 from keyart.similarity.content import ContentSimilarity
-from keyart.similarity.tuning import fit_hybrid
+from keyart.similarity.tuning import held_out_queries
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.hints import names_workspace
 from keyart.workspace.index import open_built_index
@@ -149,17 +150,10 @@ def tune(
     index = open_built_index(workspace)
     with Catalog.open(workspace.catalog_path) as catalog:
         content = ContentSimilarity.of(catalog)
-    tuning = fit_hybrid(
-        index.comparison(),
-        ratings,
-        model,
-        chosen,
-        content,
-        min_alpha=min_alpha,
-        n_films=n_films,
-        seed=seed,
-        progress=progress,
+    queries = held_out_queries(
+        index.comparison(), ratings, model, content, n_films=n_films, seed=seed, progress=progress
     )
+    tuning = tune_blend(queries, chosen, 1 - min_alpha)
     ensure_fitted(workspace, model, ratings)
     compared = compared_by(index.similarity, centered=index.centered)
     save_hybrid(workspace, model, tuning, compared, ratings.source)

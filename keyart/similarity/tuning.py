@@ -1,4 +1,4 @@
-"""Fits how much ratings and content count in the blend: on a part of the ratings, judged by the rest."""
+"""What the blend of looks, ratings and content is fitted to: films with a part of the ratings, judged by the rest."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from catalog.scored_ids import ScoredIds
 from cf.base import Recommender, rows_of
 from cf.evaluation.splits import by_user
 from cf.hybrid.blend import candidate_ids
-from cf.hybrid.calibration import Calibration
-from cf.hybrid.tuning import BUCKETS, Query, Tuning, co_likes, tune
+from cf.hybrid.tuning import BUCKETS, Query, co_likes
 from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
 from cf.registry import make
@@ -34,22 +33,17 @@ class VisualIndex(Protocol):
         """Compute the similarity of every other film to one."""
 
 
-def fit_hybrid(
+def held_out_queries(
     index: VisualIndex,
     ratings: Ratings,
     model: str,
-    calibration: Calibration,
     content: ContentSimilarity,
     *,
-    min_alpha: float,
     n_films: int = 200,
     seed: int = 0,
     progress: Progress = silent,
-) -> Tuning:
-    """Fit the blend on up to `n_films` films of each bucket of numbers of ratings.
-
-    The visual share is never below `min_alpha`.
-    """
+) -> Iterator[Query]:
+    """Yield up to `n_films` films of each bucket of numbers of ratings, each with what held-out ratings say of it."""
     split = by_user(ratings, _HELD_OUT, seed)
     fitted = make(model).fit(split.train.matrix())
     if not any(len(found.ids) for found in fitted.similar_items(fitted.movie_ids_[:100].tolist(), 1)):
@@ -60,7 +54,7 @@ def fit_hybrid(
             "no film has both a poster in the index and held-out likes; import more posters, or ratings"
         )
     with progress("tune", len(films), "films") as advance:
-        return tune(_queries(index, fitted, content, split.train, films, advance), calibration, 1 - min_alpha)
+        yield from _queries(index, fitted, content, split.train, films, advance)
 
 
 def _draw_films(
