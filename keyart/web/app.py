@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 
 from keyart.web.body_limits import Uploads
 from keyart.web.errors import PROBLEMS, add_problems
+from keyart.web.html import answer, page
 from keyart.web.inference import ImageEncoder
 from keyart.web.middleware import add_middleware
 from keyart.web.parameters import refuse_unknown_parameters
@@ -37,6 +38,7 @@ from keyart.web.services.details import DetailService
 from keyart.web.services.films import FilmService
 from keyart.web.services.shortlists import ShortlistService
 from keyart.web.services.users import UserService
+from keyart.web.words import words_for
 from keyart.web.workers import MicroBatcher, WorkerPool, yield_processor
 from keyart.workspace.encoders import open_views
 from keyart.workspace.reloading import OnReload
@@ -148,16 +150,16 @@ def _counted_reloads(registry: CollectorRegistry) -> OnReload:
 
 
 def _add_pages(app: FastAPI) -> None:
-    files = StaticFiles(directory=_STATIC)
     for path, name in _PAGES.items():
-        _add_page(app, path, name, files)
-    app.mount("/static", files)
+        _add_page(app, path, name)
+    app.mount("/static", StaticFiles(directory=_STATIC))
 
 
-def _add_page(app: FastAPI, path: str, name: str, files: StaticFiles) -> None:
+def _add_page(app: FastAPI, path: str, name: str) -> None:
     @app.get(path, include_in_schema=False)
-    async def page(request: Request) -> Response:
-        return await files.get_response(name, request.scope)
+    async def static_page(request: Request) -> Response:
+        words = words_for(request)
+        return answer(request, page(name, words), words)
 
 
 class _WarmUp:

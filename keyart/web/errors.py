@@ -18,6 +18,7 @@ from catalog.errors import ConfigError, FetchError, KeyartError, NotBuiltError, 
 from features.store import OtherFeaturesError
 from keyart.web.html import filled_in, path_below, wants_page
 from keyart.web.schemas.films import Problem
+from keyart.web.words import words_for
 from keyart.workspace.api_keys import redact
 from keyart.workspace.hints import complete, home_option
 
@@ -120,11 +121,13 @@ async def _http_problem(request: Request, error: Exception) -> Response:
 
 def _error_page(request: Request, error: HTTPException) -> Response:
     """Answer a person; the words of a missing address are not those of a missing film."""
-    title = HTTPStatus(error.status_code).phrase
-    detail = str(error.detail)
-    detail = "There is no page at this address." if detail == title else f"{detail[:1].upper()}{detail[1:]}."
+    words, title, detail = words_for(request), HTTPStatus(error.status_code).phrase, str(error.detail)
+    if detail == title:
+        title, detail = words("Not Found"), words("There is no page at this address.")
+    else:
+        detail = words.english(f"{detail[:1].upper()}{detail[1:]}.")
     root = str(request.scope.get("root_path", ""))
-    return filled_in("error.html", error.status_code, error.headers, root=root, title=title, detail=detail)
+    return filled_in("error.html", error.status_code, words, error.headers, root=root, title=title, detail=detail)
 
 
 def _methods(request: Request) -> set[str]:

@@ -1,16 +1,25 @@
-"""Pages that the server fills in: for people whose browser would show them the answer to a program."""
+"""Pages: templates in English that are translated, and filled in with what the server knows."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
-from html import escape
+from functools import lru_cache
+from html import escape, unescape
+from html.parser import HTMLParser
 from pathlib import Path
 from string import Template
 
-from fastapi import Request
+from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 
+from keyart.web.conditional import is_unchanged
+from keyart.web.markup import Markup, element, joined
+from keyart.web.words import Words, offered
+
 _STATIC = Path(__file__).parent / "static"
+_SAID = re.compile(r'(?<=\s)(aria-label|placeholder|title|alt)="([^"]+)"')
 
 
 def wants_page(request: Request) -> bool:
@@ -23,8 +32,83 @@ def path_below(request: Request) -> str:
     return request.url.path.removeprefix(str(request.scope.get("root_path", "")))
 
 
-def filled_in(name: str, status: int, headers: Mapping[str, str] | None = None, **values: str) -> HTMLResponse:
-    """Fill a page in with texts, which are escaped; it is for this request alone."""
-    template = Template((_STATIC / name).read_text(encoding="utf-8"))
-    content = template.substitute({key: escape(value) for key, value in values.items()})
-    return HTMLResponse(content, status, {"Cache-Control": "no-store", **(headers or {})})
+def page(name: str, words: Words, **values: str) -> str:
+    """Translate a page, and then fill it in with texts, which are escaped, or markup."""
+    path = _STATIC / name
+    template = _translated(path, path.stat().st_mtime_ns, words)
+    filled = {key: joined(value) for key, value in values.items()}
+    return Template(template).substitute(filled, languages=language_choice(words, offered()))
+
+
+def answer(request: Request, content: str, words: Words) -> Response:
+    """Answer with a page that a browser may keep, and ask for again in this language."""
+    etag = f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
+    headers = {"ETag": etag, **language_headers(words)}
+    if is_unchanged(request, etag):
+        return Response(status_code=304, headers=headers)
+    return HTMLResponse(content, headers=headers)
+
+
+def filled_in(
+    name: str, status: int, words: Words, headers: Mapping[str, str] | None = None, **values: str
+) -> HTMLResponse:
+    """Answer with a page that is for this request alone."""
+    content = page(name, words, **values)
+    return HTMLResponse(content, status, {"Cache-Control": "no-store", **language_headers(words), **(headers or {})})
+
+
+def language_headers(words: Words) -> dict[str, str]:
+    """Return headers for what is in one of several languages, by what the browser prefers or a page has chosen."""
+    return {"Content-Language": words.tag, "Vary": "Accept-Language, Cookie"}
+
+
+def language_choice(words: Words, languages: tuple[Words, ...]) -> Markup:
+    """Write links to the same page in other languages, each in its own; nothing where there are none."""
+    if len(languages) == 1:
+        return Markup()
+    links = [_language_link(each, is_current=each.tag == words.tag) for each in languages]
+    return element("nav", *links, class_="languages", aria_label=words("Language"))
+
+
+def _language_link(words: Words, *, is_current: bool) -> Markup:
+    current = {"aria_current": "true"} if is_current else {}
+    # The address of the page itself, which then is in another language; words.js keeps the choice.
+    return element("a", words.name, href="", lang=words.tag, hreflang=words.tag, translate="no", **current)
+
+
+@lru_cache(maxsize=64)
+def _translated(path: Path, _modified: int, words: Words) -> str:
+    parser = _Translator(words)
+    parser.feed(path.read_text(encoding="utf-8"))
+    parser.close()
+    return "".join(parser.written)
+
+
+class _Translator(HTMLParser):
+    """Writes a page as it was read, but for its language, its texts and what its attributes say in words."""
+
+    def __init__(self, words: Words) -> None:
+        super().__init__()
+        self._words = words
+        self.written: list[str] = []
+
+    def handle_decl(self, decl: str) -> None:
+        self.written.append(f"<!{decl}>")
+
+    def handle_starttag(self, tag: str, _attributes: list[tuple[str, str | None]]) -> None:
+        written = self.get_starttag_text() or ""
+        if tag == "html":
+            written = f'<html lang="{self._words.tag}">'
+        self.written.append(_SAID.sub(lambda said: f'{said[1]}="{self._said(said[2])}"', written))
+
+    def handle_endtag(self, tag: str) -> None:
+        self.written.append(f"</{tag}>")
+
+    def handle_data(self, data: str) -> None:
+        text = " ".join(data.split())
+        said = self._words(text)
+        whole = data if said == text else data.replace(data.strip(), said)
+        self.written.append(escape(whole, quote=False))
+
+    def _said(self, text: str) -> str:
+        return escape(self._words(" ".join(unescape(text).split())))

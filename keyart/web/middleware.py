@@ -23,6 +23,7 @@ from keyart.web.html import path_below, wants_page
 from keyart.web.public_address import PublicAddress, Seen
 from keyart.web.sign_in import PUBLIC_FILES, is_sign_in, read_form_token, sign_in_page
 from keyart.web.token_guesses import TokenGuesses
+from keyart.web.words import words_for
 
 _log = logging.getLogger(__name__)
 
@@ -201,8 +202,10 @@ class AuthenticationMiddleware:
     ) -> Response:
         """Refuse a request: a program with a problem, a browser with the page to sign in on."""
         if wants_page(request):
-            said = "This is not the token of this server." if is_wrong else "" if status == 401 else f"{detail}."
-            refusal: Response = sign_in_page(self._public.root_path, status, said, headers)
+            words = words_for(request)
+            wrong = words("This is not the token of this server.") if is_wrong else ""
+            said = wrong if status == 401 else words.english(f"{detail}.")
+            refusal: Response = sign_in_page(request, self._public.root_path, status, said, headers)
         else:
             refusal = problem(status, detail, headers)
         if status == 401 and _COOKIE in request.cookies:

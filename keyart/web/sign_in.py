@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from starlette.types import Receive
 
 from keyart.web.html import filled_in, wants_page
+from keyart.web.words import words_for
 
 PUBLIC_FILES = frozenset({"/static/page.css", "/static/icon.svg"})
 """What the page needs, which is answered without a token."""
@@ -25,11 +26,13 @@ def is_sign_in(request: Request) -> bool:
     return request.method == "POST" and kind == _FORM and wants_page(request)
 
 
-def sign_in_page(root_path: str, status: int, problem: str, headers: Mapping[str, str]) -> HTMLResponse:
+def sign_in_page(
+    request: Request, root_path: str, status: int, problem: str, headers: Mapping[str, str]
+) -> HTMLResponse:
     """Show the form, which is sent to the address that was asked for; `problem` says why the last token was refused."""
     # Without a referrer, a form would not name the origin that it comes from.
     named = {"Referrer-Policy": "same-origin", **headers}
-    return filled_in("sign-in.html", status, named, root=root_path, problem=problem)
+    return filled_in("sign-in.html", status, words_for(request), named, root=root_path, problem=problem)
 
 
 async def read_form_token(receive: Receive) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import NamedTuple
+
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from catalog.errors import ConfigError, UnknownFilmError
 from keyart.web.errors import PROBLEMS
+from keyart.web.html import language_headers
 from keyart.web.markup import Markup, element, joined
 from keyart.web.routes.films import FilmPath
 from keyart.web.schemas.details import FilmDetails
 from keyart.web.schemas.films import FilmQuery, Hit, SimilarPage
 from keyart.web.services.details import DetailService, Points
 from keyart.web.services.films import FilmService
+from keyart.web.words import ENGLISH, Words, words_for
 from keyart.web.workers import WorkerPool
 
 _N_IN_ROW = 6
@@ -29,11 +33,13 @@ def film_panel_routes(
         return await drawing.run(details.details, movie_id)
 
     @router.get("/films/{movie_id}/panel", include_in_schema=False)
-    async def film_panel(movie_id: FilmPath) -> HTMLResponse:
+    async def film_panel(request: Request, movie_id: FilmPath) -> HTMLResponse:
         film = await drawing.run(details.details, movie_id)
         looks = await looking.run(_one_side, films, film.movie_id, 1.0)
         liked = await looking.run(_one_side, films, film.movie_id, 0.0)
-        return HTMLResponse(_panel(film, looks, liked, await drawing.run(details.dots)))
+        words = words_for(request)
+        content = _panel(film, looks, liked, await drawing.run(details.dots), words)
+        return HTMLResponse(content, headers=language_headers(words))
 
     return router
 
@@ -49,21 +55,31 @@ def _one_side(films: FilmService, movie_id: int, alpha: float) -> list[Hit]:
     return page.results
 
 
-def _panel(film: FilmDetails, looks: list[Hit], liked: list[Hit], dots: Points) -> Markup:
+def _panel(film: FilmDetails, looks: list[Hit], liked: list[Hit], dots: Points, words: Words = ENGLISH) -> Markup:
+    by_looks, by_ratings = _Side("looks", words("looks")), _Side("liked", words("liked"))
     return joined(
-        element("div", _tags(film), _links(film), _palette(film), class_="about"),
-        element("div", _histogram(film), _place(film, dots), class_="charts"),
+        element("div", _tags(film, words), _links(film), _palette(film, words), class_="about"),
+        element("div", _histogram(film, words), _place(film, dots, words), class_="charts"),
         element(
             "div",
-            _row("Looks alike", "looks", looks, "It has no poster here to compare."),
-            _row("Liked alike", "liked", liked, "Too few people have rated it to say."),
+            _row(words("Looks alike"), by_looks, looks, words("It has no poster here to compare.")),
+            _row(words("Liked alike"), by_ratings, liked, words("Too few people have rated it to say.")),
             class_="rows",
         ),
     )
 
 
-def _tags(film: FilmDetails) -> Markup:
-    return element("p", ", ".join(film.tags), class_="tags", title="Tags") if film.tags else Markup()
+class _Side(NamedTuple):
+    """What films are compared by: the name of its style, and in words."""
+
+    style: str
+    name: str
+
+
+def _tags(film: FilmDetails, words: Words) -> Markup:
+    return (
+        element("p", words.english(", ".join(film.tags)), class_="tags", title=words("Tags")) if film.tags else Markup()
+    )
 
 
 def _links(film: FilmDetails) -> Markup:
@@ -72,7 +88,7 @@ def _links(film: FilmDetails) -> Markup:
     return element("p", *links, class_="out") if links else Markup()
 
 
-def _palette(film: FilmDetails) -> Markup:
+def _palette(film: FilmDetails, words: Words) -> Markup:
     """Draw the colors side by side, as wide as their shares; SVG, as the page's policy allows no styles in markup."""
     if not film.palette:
         return Markup()
@@ -83,25 +99,26 @@ def _palette(film: FilmDetails) -> Markup:
             element("rect", title, x=f"{left:.1f}", width=f"{100 * swatch.share:.1f}", height=10, fill=swatch.color)
         )
         left += 100 * swatch.share
-    label = "Colors of the poster: " + ", ".join(swatch.color for swatch in film.palette)
+    label = words("Colors of the poster: {colors}", colors=", ".join(swatch.color for swatch in film.palette))
     return _drawing("0 0 100 10", label, *bars, class_="palette", preserveAspectRatio="none")
 
 
-def _histogram(film: FilmDetails) -> Markup:
+def _histogram(film: FilmDetails, words: Words) -> Markup:
     if not film.stars:
         return Markup()
     most = max(each.n_ratings for each in film.stars)
     bars = []
     for n, each in enumerate(film.stars):
         height = 40 * each.n_ratings / most
-        title = element("title", f"{each.stars:g} stars: {each.n_ratings}")
+        title = element("title", words("{stars} stars: {n}", stars=f"{each.stars:g}", n=str(each.n_ratings)))
         bars.append(element("rect", title, x=10 * n + 1, y=f"{40 - height:.1f}", width=8, height=f"{height:.1f}"))
-    label = "Ratings by stars: " + ", ".join(f"{each.stars:g}: {each.n_ratings}" for each in film.stars)
+    counts = ", ".join(f"{each.stars:g}: {each.n_ratings}" for each in film.stars)
+    label = words("Ratings by stars: {counts}", counts=counts)
     drawing = _drawing("0 0 100 40", label, *bars, class_="histogram")
-    return element("figure", drawing, element("figcaption", "½ to 5 stars"))
+    return element("figure", drawing, element("figcaption", words("½ to 5 stars")))
 
 
-def _place(film: FilmDetails, dots: Points) -> Markup:
+def _place(film: FilmDetails, dots: Points, words: Words) -> Markup:
     """Draw where the film lies among the films of the atlas."""
     place = film.atlas
     if place is None:
@@ -109,9 +126,16 @@ def _place(film: FilmDetails, dots: Points) -> Markup:
     path = "".join(f"M{50 + 48 * x:.0f} {50 + 48 * y:.0f}h0" for x, y in dots)
     own = element("circle", cx=f"{50 + 48 * place.x:.1f}", cy=f"{50 + 48 * place.y:.1f}", r=4)
     drawing = _drawing("0 0 100 100", "", element("path", d=path), own, class_="place")
-    link = element("a", drawing, href=f"atlas?film={film.movie_id}", aria_label=f"{film.title} on the atlas")
-    caption = f"{place.cluster}, {place.n_films} films" if place.cluster else f"a cluster of {place.n_films} films"
+    label = words("{title} on the atlas", title=film.title)
+    link = element("a", drawing, href=f"atlas?film={film.movie_id}", aria_label=label)
+    caption = _caption(place.cluster, str(place.n_films), words)
     return element("figure", link, element("figcaption", caption))
+
+
+def _caption(cluster: str, n: str, words: Words) -> Markup:
+    if not cluster:
+        return words.markup("a cluster of {n} films", n=n)
+    return words.markup("{cluster}, {n} films", cluster=words.english(cluster), n=n)
 
 
 def _drawing(box: str, label: str, *shapes: Markup, **attributes: str) -> Markup:
@@ -120,21 +144,21 @@ def _drawing(box: str, label: str, *shapes: Markup, **attributes: str) -> Markup
     return element("svg", *shapes, **written)
 
 
-def _row(name: str, side: str, hits: list[Hit], nothing: str) -> Markup:
+def _row(name: str, side: _Side, hits: list[Hit], nothing: str) -> Markup:
     content = element("ol", *(_hit(hit, side) for hit in hits), role="list") if hits else element("p", nothing)
-    return element("section", element("h3", name), content, aria_label=name, class_=side)
+    return element("section", element("h3", name), content, aria_label=name, class_=side.style)
 
 
-def _hit(hit: Hit, side: str) -> Markup:
-    score = (hit.visual if side == "looks" else hit.cf) or 0.0
+def _hit(hit: Hit, side: _Side) -> Markup:
+    score = (hit.visual if side.style == "looks" else hit.cf) or 0.0
     label = f"{hit.title} ({hit.year})" if hit.year else hit.title
     if hit.has_poster:
         picture = element("img", src=f"posters/{hit.movie_id}?width=160", alt="", width=160, height=240)
     else:
         words = joined(element("b", hit.title), element("i", str(hit.year or "")))
         picture = element("span", words, class_="plain", aria_hidden="true")
-    meter = element("meter", min=0, max=1, value=max(0.0, score), class_=side, aria_label=side)
+    meter = element("meter", min=0, max=1, value=max(0.0, score), class_=side.style, aria_label=side.name)
     frame = element("span", picture, class_="frame")
-    number = element("span", f"{side} {score:.2f}", class_="score")
+    number = element("span", f"{side.name} {score:.2f}", class_="score")
     link = element("a", frame, element("span", label, class_="label"), href=f"?film={hit.movie_id}", title=label)
     return element("li", link, number, meter)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-from string import Template
+from collections.abc import Iterable
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import HTMLResponse
 
 from catalog.film import Film
-from keyart.web.conditional import is_unchanged
-from keyart.web.markup import Markup, element, joined
+from keyart.web.html import answer
+from keyart.web.html import page as filled
+from keyart.web.markup import Markup, element
 from keyart.web.services.films import FilmService
+from keyart.web.words import ENGLISH, Words, words_for
 from keyart.web.workers import WorkerPool
 
-_PAGE = Path(__file__).parents[1] / "static" / "index.html"
 _QUESTIONS = ("film", "text", "like")
 # Twelve columns by four rows on a wide screen.
 _N_POSTERS = 48
@@ -29,50 +27,59 @@ def add_first_page(app: FastAPI, service: FilmService, pool: WorkerPool) -> None
 
     @app.get("/", include_in_schema=False)
     async def page(request: Request) -> Response:
-        is_first = not any(name in request.query_params for name in _QUESTIONS)
-        content = await pool.run(_first_page, service) if is_first else _page(Markup())
-        headers = {"ETag": f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'}
-        if is_unchanged(request, headers["ETag"]):
-            return Response(status_code=304, headers=headers)
-        return HTMLResponse(content, headers=headers)
+        is_first, words = not any(name in request.query_params for name in _QUESTIONS), words_for(request)
+        content = await pool.run(_first_page, service, words) if is_first else _page(Markup(), words)
+        return answer(request, content, words)
 
 
-def _first_page(service: FilmService) -> str:
-    return _page(_first(service.well_known(_N_POSTERS), takes_text=service.is_known_to_take_text()))
+def _first_page(service: FilmService, words: Words) -> str:
+    return _page(_first(service.well_known(_N_POSTERS), words, takes_text=service.is_known_to_take_text()), words)
 
 
-def _page(first: Markup) -> str:
+def _page(first: Markup, words: Words) -> str:
     # Until the script is there, words say that something comes.
-    state, status = (' class="first"', "") if first else ("", "Looking for films that look alike …")
-    return Template(_PAGE.read_text(encoding="utf-8")).substitute(state=state, status=status, first=first)
+    state, status = (' class="first"', "") if first else ("", words("Looking for films that look alike …"))
+    return filled("index.html", words, state=Markup(state), status=status, first=first)
 
 
-def _first(films: list[Film], *, takes_text: bool) -> Markup:
+def _first(films: list[Film], words: Words = ENGLISH, *, takes_text: bool) -> Markup:
     """Write what the page begins with: what it is for, where to drop a picture, examples, and a wall of posters."""
-    words = ", a few words" if takes_text else ""
     return element(
         "section",
         element(
             "div",
-            element("h2", "Find films by the look of their posters", id="first-name"),
-            element(
-                "p", f"Start from a film, a picture{words} or several films at once, and see which posters look like "
-                "it, and which films the same people like."
-            ),
+            element("h2", words("Find films by the look of their posters"), id="first-name"),
+            element("p", _introduction(words, takes_text=takes_text)),
             element(
                 "label",
-                element("strong", "Drop a picture here"),
-                element("span", "a poster, a photo of one, any image; or choose a file, or paste one"),
+                element("strong", words("Drop a picture here")),
+                element("span", words("a poster, a photo of one, any image; or choose a file, or paste one")),
                 for_="picture",
                 class_="drop",
             ),
             class_="hero",
         ),
-        element("ul", *_examples(films, takes_text=takes_text), id="examples", role="list", aria_label="Examples"),
-        element("ol", *map(_poster, range(len(films)), films), id="wall", role="list", aria_label="Well-known films"),
+        _list(_examples(films, words, takes_text=takes_text), "ul", id="examples", aria_label=words("Examples")),
+        _list(map(_poster, range(len(films)), films), "ol", id="wall", aria_label=words("Well-known films")),
         id="first",
         aria_labelledby="first-name",
-    )  # fmt: skip
+    )
+
+
+def _introduction(words: Words, *, takes_text: bool) -> str:
+    if takes_text:
+        return words(
+            "Start from a film, a picture, a few words or several films at once, and see which posters look like it, "
+            "and which films the same people like."
+        )
+    return words(
+        "Start from a film, a picture or several films at once, and see which posters look like it, and which films "
+        "the same people like."
+    )
+
+
+def _list(items: Iterable[Markup], kind: str, **attributes: str) -> Markup:
+    return element(kind, *items, role="list", **attributes)
 
 
 def _poster(rank: int, film: Film) -> Markup:
@@ -85,23 +92,32 @@ def _image(film: Film, alt: str, *, at_once: bool = True) -> Markup:
     return element("img", src=address, alt=alt, width=160, height=240, loading="eager" if at_once else "lazy")
 
 
-def _examples(films: list[Film], *, takes_text: bool) -> list[Markup]:
+def _examples(films: list[Film], words: Words, *, takes_text: bool) -> list[Markup]:
     """Write links to three kinds of questions, as far as there are films for them."""
     if len(films) < 5:
         return []
     one, first, second, liked, avoided = films[:5]
     examples = [
-        _example(f"?film={one.movie_id}", "Looks like ", one),
-        _example(f"?film={first.movie_id}&like={second.movie_id}", "Between two: ", first, " and ", second),
+        _example(f"?film={one.movie_id}", words.markup("Looks like {film}", film=_named(one)), one),
+        _example(
+            f"?film={first.movie_id}&like={second.movie_id}",
+            words.markup("Between two: {film} and {other}", film=_named(first), other=_named(second)),
+            first,
+            second,
+        ),
     ]
     if takes_text:
-        address = f"?text={_DESCRIPTION.replace(' ', '+')}"
-        return [*examples, _example(address, f"Described in words: “{_DESCRIPTION}”")]
-    address = f"?film={liked.movie_id}&unlike={avoided.movie_id}"
-    return [*examples, _example(address, "Like ", liked, ", but not like ", avoided)]
+        # The words that a network takes are English.
+        said = words.markup("Described in words: “{text}”", text=words.english(_DESCRIPTION))
+        return [*examples, _example(f"?text={_DESCRIPTION.replace(' ', '+')}", said)]
+    said = words.markup("Like {film}, but not like {other}", film=_named(liked), other=_named(avoided))
+    return [*examples, _example(f"?film={liked.movie_id}&unlike={avoided.movie_id}", said, liked, avoided)]
 
 
-def _example(address: str, *parts: str | Film) -> Markup:
-    images = [_image(part, "") for part in parts if isinstance(part, Film)]
-    words = [element("b", part.title) if isinstance(part, Film) else part for part in parts]
-    return element("li", element("a", *images, element("span", joined(*words)), href=address))
+def _named(film: Film) -> Markup:
+    return element("b", film.title)
+
+
+def _example(address: str, said: Markup, *films: Film) -> Markup:
+    images = [_image(film, "") for film in films]
+    return element("li", element("a", *images, element("span", said), href=address))

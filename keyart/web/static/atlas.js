@@ -18,6 +18,7 @@ import { at } from "./parts.js";
 import { fetchJson } from "./requests.js";
 import { report, say, waiting } from "./status.js";
 import { titles } from "./titles.js";
+import { count, english, t } from "./words.js";
 
 const CLOSE = 1.6; // times as near, or as far
 const FLIGHT_MS = 450;
@@ -97,7 +98,7 @@ function begin(films) {
     else if (film !== null) camera.look(films.x[film], films.y[film], near());
     else camera.look(0, 0, 1);
     if (film !== null) mark(film);
-    else if (params.has("film")) say(`The film ${params.get("film")} is not on the map.`);
+    else if (params.has("film")) say(t("The film {id} is not on the map.", { id: params.get("film") }));
     repaint();
   }
 
@@ -125,7 +126,7 @@ function begin(films) {
     painter.marked = row;
     canvas.classList.toggle("over", row !== null && hovering);
     showCard(at("card"), films, camera, row, hovering);
-    if (row !== null && !hovering) say(`${films.label(row)}, ${films.clusterOf(row)}`);
+    if (row !== null && !hovering) say([`${films.label(row)}${t(", ")}`, english(films.clusterOf(row))]);
   }
 
   function under(left, top) {
@@ -220,8 +221,8 @@ function begin(films) {
   async function suggest(text, signal) {
     const found = await titles(text, signal, { k: MOST_FOUND });
     const here = found.filter((film) => films.rows.has(film.movie_id));
-    if (!found.length) say(`No film is titled like “${text}”.`);
-    else if (here[0] !== found[0]) say(`${titled(found[0])} is not on the map: it has no poster, or came after the map was made.`);
+    if (!found.length) say(t("No film is titled like “{text}”.", { text }));
+    else if (here[0] !== found[0]) say(t("{title} is not on the map: it has no poster, or came after the map was made.", { title: titled(found[0]) }));
     return here.slice(0, SUGGESTED);
   }
 
@@ -257,17 +258,18 @@ function begin(films) {
   // A picture lands among the films that look like it, which are selected.
   async function drop(file) {
     if (!file) return;
-    say("Looking at the picture …");
+    say(t("Looking at the picture …"));
     try {
       const rows = await lookalikes(file, films, waiting);
       // What this browser cannot decode, the server may.
       const image = await createImageBitmap(file).catch(() => null);
-      if (!rows.length) return say("No film on the map looks like this picture.");
+      if (!rows.length) return say(t("No film on the map looks like this picture."));
       const place = densest(films, rows);
       painter.landed = { image, rows, place };
       selection.take(rows);
       fly(...place, Math.max(camera.zoom, 3), remember);
-      say(`The picture lands near ${films.label(rows[0])}, ${films.clusterOf(rows[0])}; the ${rows.length} films that look most like it are selected.`);
+      say([t("The picture lands near {title}", { title: films.label(rows[0]) }), t(", "), english(films.clusterOf(rows[0])),
+        count(rows.length, "; the film that looks most like it is selected.", "; the {n} films that look most like it are selected.")]);
     } catch (error) {
       report(error, () => drop(file));
     }
@@ -311,7 +313,8 @@ function begin(films) {
       if (painter.marked === null) return;
       const isIn = selection.rows.includes(painter.marked);
       selection.take(isIn ? selection.rows.filter((row) => row !== painter.marked) : [...selection.rows, painter.marked]);
-      say(`${films.label(painter.marked)} ${isIn ? "is no longer selected" : "is selected"}.`);
+      const title = films.label(painter.marked);
+      say(isIn ? t("{title} is no longer selected.", { title }) : t("{title} is selected.", { title }));
     },
   }, () => tool);
 
@@ -339,8 +342,8 @@ function begin(films) {
   new ResizeObserver(([{ contentRect: { width, height } }]) => { painter.resize(width, height); repaint(); }).observe(canvas);
   painter.resize(canvas.clientWidth, canvas.clientHeight);
   listClusters(at("clusters").querySelector("ul"), films);
-  say(`${films.n.toLocaleString("en")} films in ${films.clusters.length} clusters.`);
-  at("notes").textContent = films.notes.join(" ");
+  say(count(films.n, "{n} film in {clusters} clusters.", "{n} films in {clusters} clusters.", { clusters: films.clusters.length }));
+  at("notes").replaceChildren(english(films.notes.join(" ")));
   at("notes").hidden = films.notes.length === 0;
   follow();
 }

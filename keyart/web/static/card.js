@@ -2,11 +2,12 @@
 import { poster, titled } from "./film.js";
 import { keepButton } from "./keeping.js";
 import { element, ratings } from "./parts.js";
+import { count, english, number, t } from "./words.js";
 
 function bar(value, name, meaning) {
-  const text = value === null ? "unknown" : value.toFixed(3);
-  const made = element("meter", { className: name, min: 0, max: 1, value: Math.max(0, value ?? 0), title: `${meaning}: ${text}` });
-  made.setAttribute("aria-label", `${meaning}: ${text}`);
+  const text = value === null ? t("{meaning}: unknown", { meaning }) : t("{meaning}: {share}", { meaning, share: number(value, 3) });
+  const made = element("meter", { className: name, min: 0, max: 1, value: Math.max(0, value ?? 0), title: text });
+  made.setAttribute("aria-label", text);
   return made;
 }
 
@@ -21,9 +22,9 @@ function actions(hit, label, other, { why, add }) {
   const keep = keepButton(hit.movie_id, label);
   // Looks are combined, of films that have a poster.
   if (hit.visual === null) return [keep];
-  const reasons = other || hit.why.length ? [action("Why", `Why ${label} looks alike`, () => why(other, hit))] : [];
-  const more = action("More", `More like ${label}`, () => add("like", hit.movie_id));
-  const less = action("Less", `Less like ${label}`, () => add("unlike", hit.movie_id));
+  const reasons = other || hit.why.length ? [action(t("Why"), t("Why {label} looks alike", { label }), () => why(other, hit))] : [];
+  const more = action(t("More"), t("More like {label}", { label }), () => add("like", hit.movie_id));
+  const less = action(t("Less"), t("Less like {label}", { label }), () => add("unlike", hit.movie_id));
   return [...reasons, keep, more, less];
 }
 
@@ -39,11 +40,11 @@ export function card(hit, film, { address, pivot, why, add }) {
     pivot(hit.movie_id);
   });
   const numbers = element("span", { className: "numbers" },
-    element("span", { textContent: hit.score.toFixed(3) }), element("span", { textContent: ratings(hit.n_ratings) }));
-  const made = element("li", {}, link, numbers, bar(hit.visual, "looks", "looks"), bar(hit.cf, "liked", "liked"));
-  if (hit.content_share) made.append(bar(hit.content, "content", "content"));
-  if (hit.in_common.length) made.append(element("small", { className: "common", textContent: hit.in_common.join(", ") }));
-  if (hit.same_artwork.length) made.append(element("small", { textContent: `+${hit.same_artwork.length} with this artwork` }));
+    element("span", { textContent: number(hit.score, 3) }), element("span", { textContent: ratings(hit.n_ratings) }));
+  const made = element("li", {}, link, numbers, bar(hit.visual, "looks", t("looks")), bar(hit.cf, "liked", t("liked")));
+  if (hit.content_share) made.append(bar(hit.content, "content", t("content")));
+  if (hit.in_common.length) made.append(element("small", { className: "common" }, english(hit.in_common.join(", "))));
+  if (hit.same_artwork.length) made.append(element("small", { textContent: count(hit.same_artwork.length, "+{n} with this artwork", "+{n} with this artwork") }));
   made.append(element("div", { className: "acts" }, ...actions(hit, label, other, { why, add })));
   return made;
 }

@@ -2,6 +2,7 @@
 import { at, save } from "./parts.js";
 import { fetchFile } from "./requests.js";
 import { report, waiting } from "./status.js";
+import { count, t } from "./words.js";
 
 export const MOST_EXPORTED = 1000; // which the API takes
 const FILES = { json: "similar", csv: "similar.csv", sheet: "sheet.jpg" };
@@ -28,7 +29,7 @@ export function exportsOf(address, body) {
     at("exports").hidden = !n;
     at("links").hidden = sent !== null;
     at("saves").hidden = sent === null;
-    at("n-exported").textContent = n > MOST_EXPORTED ? `The first ${MOST_EXPORTED} as` : n === 1 ? "This film as" : `These ${n} films as`;
+    at("n-exported").textContent = n > MOST_EXPORTED ? t("The first {n} as", { n: MOST_EXPORTED }) : count(n, "This film as", "These {n} films as");
     if (!sent) for (const [id, found] of Object.entries(addresses)) at(id).href = found;
   };
 }

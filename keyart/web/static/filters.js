@@ -1,11 +1,12 @@
 // Which films are wanted: genres, years, number of ratings, artwork. The address holds it; what cannot be is said here.
 import { at, element } from "./parts.js";
+import { count, t } from "./words.js";
 
 export const FILTERS = ["genre", "first_year", "last_year", "min_ratings", "merge_duplicates"];
 const EXPECTED = {
-  first_year: "A year has four digits, such as 1995.",
-  last_year: "A year has four digits, such as 1995.",
-  min_ratings: "The number of ratings is 0 or more.",
+  first_year: t("A year has four digits, such as 1995."),
+  last_year: t("A year has four digits, such as 1995."),
+  min_ratings: t("The number of ratings is 0 or more."),
 };
 const NUMBERS = Object.keys(EXPECTED);
 
@@ -13,7 +14,7 @@ const NUMBERS = Object.keys(EXPECTED);
 function fault() {
   for (const name of NUMBERS) if (!at(name).checkValidity()) return [[name], EXPECTED[name]];
   const [first, last] = [at("first_year").value, at("last_year").value];
-  if (first && last && Number(first) > Number(last)) return [["first_year", "last_year"], "The first year is later than the last."];
+  if (first && last && Number(first) > Number(last)) return [["first_year", "last_year"], t("The first year is later than the last.")];
   return [[], ""];
 }
 
@@ -29,7 +30,9 @@ export function filters(state, go) {
   function showGenres() {
     const chosen = state().getAll("genre");
     for (const box of boxes()) box.checked = chosen.includes(box.value);
-    at("genres-chosen").textContent = chosen.length > 2 ? `${chosen.length} of them` : chosen.join(" or ") || "all";
+    at("genres-chosen").textContent = chosen.length > 2 ? count(chosen.length, "{n} of them", "{n} of them")
+      : chosen.length === 2 ? t("{one} or {other}", { one: t(chosen[0]), other: t(chosen[1]) })
+      : chosen.length ? t(chosen[0]) : t("all");
   }
 
   function show() {
@@ -70,7 +73,7 @@ export function filters(state, go) {
     show,
     offer(genres) {
       at("genre-list").replaceChildren(...genres.map((genre) => element("label", {},
-        element("input", { type: "checkbox", value: genre }), ` ${genre}`)));
+        element("input", { type: "checkbox", value: genre }), ` ${t(genre)}`)));
       showGenres();
     },
   };

@@ -1,21 +1,22 @@
 // Keeping films on any page: the link to the shortlist with their number, and the buttons that keep one.
 import { MOST_KEPT, keep, kept, onKept } from "./kept.js";
 import { at, element } from "./parts.js";
+import { t } from "./words.js";
 
-export const FULL = `A shortlist has at most ${MOST_KEPT} films: remove some first.`;
+export const FULL = t("A shortlist has at most {n} films: remove some first.", { n: MOST_KEPT });
 
 // Makes a button keep a film; without one, makes the button.
-export function keepButton(movieId, label, button = element("button", { type: "button", textContent: "Keep" })) {
+export function keepButton(movieId, label, button = element("button", { type: "button", textContent: t("Keep") })) {
   button.dataset.keep = movieId;
-  button.setAttribute("aria-label", `Keep ${label}`);
-  button.title = `Keep ${label} on the shortlist`;
+  button.setAttribute("aria-label", t("Keep {label}", { label }));
+  button.title = t("Keep {label} on the shortlist", { label });
   button.setAttribute("aria-pressed", kept().includes(movieId));
   return button;
 }
 
 function show() {
   const films = kept();
-  at("to-shortlist").textContent = films.length ? `Shortlist (${films.length})` : "Shortlist";
+  at("to-shortlist").textContent = films.length ? t("Shortlist ({n})", { n: films.length }) : t("Shortlist");
   for (const button of document.querySelectorAll("[data-keep]")) {
     button.setAttribute("aria-pressed", films.includes(Number(button.dataset.keep)));
   }

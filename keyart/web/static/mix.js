@@ -5,11 +5,15 @@ import { at, element } from "./parts.js";
 import { fetchJson } from "./requests.js";
 import { say } from "./status.js";
 import { suggestTitles } from "./titles.js";
+import { t } from "./words.js";
 
 export const SIDES = ["like", "unlike"];
 const OTHER = { like: "unlike", unlike: "like" };
 const SIGNS = { like: "+", unlike: "−" };
-const WORDS = { like: "More", unlike: "Less" };
+const INSTEAD = {
+  like: (title) => t("More like {title} instead", { title }),
+  unlike: (title) => t("Less like {title} instead", { title }),
+};
 
 // `pictures` returns those of the question, and `go` asks another one. The first part is the one that the page is about.
 export function mix(state, pictures, go) {
@@ -46,7 +50,7 @@ export function mix(state, pictures, go) {
 
   function add(side, movieId) {
     const id = String(movieId);
-    if (parts()[0]?.id === id) say("That is the film that is asked about.");
+    if (parts()[0]?.id === id) say(t("That is the film that is asked about."));
     else join({ id, movieId: id, side }, ".remove");
   }
 
@@ -60,7 +64,7 @@ export function mix(state, pictures, go) {
     if (picture) return { title: picture.title, image: picture.address };
     if (text) return { title: `“${text}”` };
     if (!known.has(movieId)) known.set(movieId, await fetchJson(`api/films/${encodeURIComponent(movieId)}`).catch(() => null));
-    const film = known.get(movieId) ?? { title: `film ${movieId}` };
+    const film = known.get(movieId) ?? { title: t("film {id}", { id: String(movieId) }) };
     if (!known.get(movieId)) known.delete(movieId);
     return { title: titled(film), image: film.has_poster && `posters/${movieId}?width=160` };
   }
@@ -79,8 +83,8 @@ export function mix(state, pictures, go) {
     made.dataset.part = part.id;
     const turned = OTHER[part.side];
     if (part.text || isFixed) made.prepend(element("span", { className: "sign", textContent: SIGNS[part.side] }));
-    else made.prepend(action("sign", SIGNS[part.side], `${WORDS[turned]} like ${title} instead`, () => join({ ...part, side: turned }, ".sign")));
-    if (!isFixed) made.append(action("remove", "×", `Remove ${title}`, () => remove(part)));
+    else made.prepend(action("sign", SIGNS[part.side], INSTEAD[turned](title), () => join({ ...part, side: turned }, ".sign")));
+    if (!isFixed) made.append(action("remove", "×", t("Remove {title}", { title }), () => remove(part)));
     return made;
   }
 

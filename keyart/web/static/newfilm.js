@@ -3,6 +3,7 @@ import { titled } from "./film.js";
 import { at, element } from "./parts.js";
 import { fetchJson } from "./requests.js";
 import { report, say } from "./status.js";
+import { count, english, number, t } from "./words.js";
 
 const N_USERS = 100;
 
@@ -19,18 +20,19 @@ export function newFilm(opened) {
   }
 
   function showExpected(expected) {
-    if (!expected) return at("expected").replaceChildren("There are no ratings here to learn from.");
-    const range = ` stars expected, likely ${expected.low.toFixed(1)}–${expected.high.toFixed(1)}`;
-    at("expected").title = "The mean of its ratings lies there with 95 % probability";
-    at("expected").replaceChildren(element("strong", { textContent: `★ ${expected.mean.toFixed(2)}` }), range);
+    if (!expected) return at("expected").replaceChildren(t("There are no ratings here to learn from."));
+    const range = t("stars expected, likely {low}–{high}", { low: number(expected.low, 1), high: number(expected.high, 1) });
+    at("expected").title = t("The mean of its ratings lies there with 95 % probability");
+    at("expected").replaceChildren(element("strong", { textContent: `★ ${number(expected.mean, 2)}` }), ` ${range}`);
   }
 
   function showAudience(fans) {
     at("audience").hidden = !fans.length;
     at("audience-size").textContent = fans.length === N_USERS
-      ? `Audience: the ${N_USERS} users who would like it most` : `Audience: ${fans.length} users would like it better than their average film`;
+      ? t("Audience: the {n} users who would like it most", { n: N_USERS })
+      : count(fans.length, "Audience: {n} users would like it better than their average film", "Audience: {n} users would like it better than their average film");
     at("fans").replaceChildren(...fans.map((fan) => element("li", {},
-      element("a", { href: `user?user=${fan.user_id}`, textContent: `user ${fan.user_id}` }), ` +${fan.score.toFixed(2)}`)));
+      element("a", { href: `user?user=${fan.user_id}`, textContent: t("user {user}", { user: String(fan.user_id) }) }), ` +${number(fan.score, 2)}`)));
   }
 
   async function predict() {
@@ -39,12 +41,12 @@ export function newFilm(opened) {
     const { signal } = request;
     const question = filledIn();
     question.set("n_users", N_USERS);
-    say("Who would like it? …", null, at("expected"));
+    say(t("Who would like it? …"), null, at("expected"));
     try {
       const answer = await fetchJson(`api/cold-start?${question}`, { method: "POST", body: picture, signal });
       showExpected(answer.expected);
       showAudience(answer.audience);
-      at("new-notes").textContent = answer.notes.join(". ");
+      at("new-notes").replaceChildren(english(answer.notes.join(". ")));
     } catch (error) {
       if (signal.aborted) return;
       at("audience").hidden = true;
@@ -54,13 +56,14 @@ export function newFilm(opened) {
 
   async function send() {
     const asked = picture;
-    say("Adding …", null, at("new-film-status"));
+    say(t("Adding …"), null, at("new-film-status"));
     add.disabled = true;
     try {
       const { film, new: isNew, notes } = await fetchJson(`api/films?${filledIn()}`, { method: "POST", body: asked });
-      const how = isNew ? `${titled(film)} was added.` : `${titled(film)} was in the catalog already, with this poster.`;
+      const title = titled(film);
+      const how = isNew ? t("{title} was added.", { title }) : t("{title} was in the catalog already, with this poster.", { title });
       // Whoever has gone on meanwhile stays there.
-      if (asked === picture) opened(film.movie_id, [how, ...notes.map((note) => `${note}.`)].join(" "));
+      if (asked === picture) opened(film.movie_id, [how, ...notes.map((note) => english(`${note}.`))]);
     } catch (error) {
       report(error, send, at("new-film-status"));
     } finally {
@@ -81,12 +84,12 @@ export function newFilm(opened) {
     },
     offer(genres) {
       at("new-genres").replaceChildren(...genres.map((genre) => element("label", {},
-        element("input", { type: "checkbox", name: "genre", value: genre }), ` ${genre}`)));
+        element("input", { type: "checkbox", name: "genre", value: genre }), ` ${t(genre)}`)));
     },
     // Without permission to add films, the form describes the film for a better prediction.
     permit(addsFilms) {
       add.hidden = !addsFilms;
-      at("more-name").textContent = addsFilms ? "Describe the film, or add it to the catalog" : "Describe the film";
+      at("more-name").textContent = addsFilms ? t("Describe the film, or add it to the catalog") : t("Describe the film");
     },
   };
 }

@@ -12,8 +12,9 @@ import { MOST_PICTURES, bodyOf, heldOf, hold, named } from "./pictures.js";
 import { places } from "./place.js";
 import { fetchJson, fetchModule } from "./requests.js";
 import { shareSlider } from "./share.js";
-import { report, say, tolerate, waiting } from "./status.js";
+import { messageOf, report, say, tolerate, waiting } from "./status.js";
 import { suggestTitles, titles } from "./titles.js";
+import { count, english, number, t } from "./words.js";
 
 const ASKED = [...FILTERS, "alpha", "content", "diverse", "region"];
 const RENAMED = { min_support: "min_ratings", fold: "merge_duplicates" }; // in links of version 0.1
@@ -31,7 +32,7 @@ let pictures = []; // of the question
 let before = null; // the question before a picture was dropped
 let nOpenings = 0;
 let about = ""; // what the results look like
-let notice = ""; // to be said once with the results
+let notice = []; // texts and elements, to be said once with the results
 let prepared = null;
 let part = null; // of the poster, once it is loaded
 let comparison = null; // of a film that is pointed at, once it is loaded
@@ -140,9 +141,10 @@ function showChoice() {
 }
 
 function showFilm(film) {
-  const rating = film.mean_rating === null ? "" : ` · ${film.mean_rating.toFixed(2)} stars`;
-  const facts = `${film.genres.join(", ") || "no genres"} · ${ratings(film.n_ratings)}${rating}`;
-  showSubject(titled(film), facts, film.has_poster && `posters/${film.movie_id}?width=320`, `Poster of ${film.title}`);
+  const genres = film.genres.map((genre) => t(genre)).join(t(", ")) || t("no genres");
+  const rating = film.mean_rating === null ? [] : [t("{mean} stars", { mean: number(film.mean_rating, 2) })];
+  const facts = [genres, ratings(film.n_ratings), ...rating].join(" · ");
+  showSubject(titled(film), facts, film.has_poster && `posters/${film.movie_id}?width=320`, t("Poster of {title}", { title: film.title }));
   if (!film.has_poster) at("no-poster").replaceChildren(plain(film));
   at("no-poster").hidden = film.has_poster;
   keepButton(film.movie_id, titled(film), at("keep"));
@@ -152,12 +154,13 @@ function showFilm(film) {
 }
 
 function showWords() {
-  showSubject(`“${words()}”`, "posters that look like this description, by looks alone", "", "");
+  showSubject(`“${words()}”`, t("posters that look like this description, by looks alone"), "", "");
 }
 
 function showPicture() {
-  showSubject("Your picture", "by looks alone; it is not kept, unless you add it", picture().address, "Your picture");
-  about = withOthers("your picture");
+  const name = t("Your picture");
+  showSubject(name, t("by looks alone; it is not kept, unless you add it"), picture().address, name);
+  about = withOthers(t("your picture"));
   at("before").hidden = !before;
   if (before) at("before-name").textContent = before.about;
   showForm(picture());
@@ -165,7 +168,7 @@ function showPicture() {
 
 function withOthers(name) {
   const n = others.count() - 1;
-  return n ? `${name} and ${n} more` : name;
+  return n ? count(n, "{name} and {n} more", "{name} and {n} more", { name }) : name;
 }
 
 function showSubject(name, facts, address, alt) {
@@ -200,9 +203,10 @@ function append(answer) {
   at("hits").append(...answer.results.map((hit) => card(hit, film, actions)));
   shown += answer.results.length;
   more = answer.more;
-  const found = shown ? `${shown} look-alike${shown === 1 ? "" : "s"} of ${about}${more ? ", more below" : ""}.` : "No film found.";
-  say([notice, found, ...answer.notes.map((note) => `${note}.`)].filter(Boolean).join(" "));
-  notice = "";
+  const found = !shown ? t("No film found.")
+    : more ? count(shown, "{n} look-alike of {about}, more below.", "{n} look-alikes of {about}, more below.", { about })
+    : count(shown, "{n} look-alike of {about}.", "{n} look-alikes of {about}.", { about });
+  say(spaced([...takeNotice(), found, ...answer.notes.map((note) => english(`${note}.`))]));
   showExports(shown);
 }
 
@@ -251,7 +255,7 @@ async function show() {
   const isFirst = !picture() && !words() && !film;
   document.body.classList.toggle("first", isFirst);
   if (isFirst) document.title = "keyart";
-  if (isFirst) return clear(takeNotice());
+  if (isFirst) return clear(spaced(takeNotice()));
   setLoading(true);
   if (picture()) showPicture();
   const opening = about ? 0 : showOpening();
@@ -266,7 +270,7 @@ async function show() {
   showPanel(facts.value?.movie_id ?? null, { signal });
   if (facts.value) showFilm(facts.value);
   else if (words()) showWords();
-  if (error) return clear(error.message, !facts.reason);
+  if (error) return clear(messageOf(error), !facts.reason);
   showHits(answer.value);
   await extend(kept.shown);
   if (!signal.aborted) settle(kept);
@@ -279,12 +283,12 @@ function showOpening() {
   at("film").hidden = false;
   at("film").setAttribute("aria-busy", true);
   at("poster").hidden = true;
-  at("name").textContent = words() ? `“${words()}”` : "Opening the film …";
+  at("name").textContent = words() ? `“${words()}”` : t("Opening the film …");
   at("facts").textContent = "";
-  say("Looking for films that look alike …");
+  say(t("Looking for films that look alike …"));
   return setTimeout(() => {
-    at("facts").textContent = "A server that has just been started opens its workspace first, which takes some seconds.";
-    say("Opening the workspace …");
+    at("facts").textContent = t("A server that has just been started opens its workspace first, which takes some seconds.");
+    say(t("Opening the workspace …"));
   }, OPENING_MS);
 }
 
@@ -298,14 +302,16 @@ function fail(error) {
 
 function takeNotice() {
   const said = notice;
-  notice = "";
+  notice = [];
   return said;
 }
+
+const spaced = (texts) => texts.flatMap((text) => [text, " "]).slice(0, -1);
 
 function clear(text, isKnown = false) {
   at("hits").replaceChildren();
   showExports(0);
-  notice = "";
+  notice = [];
   if (!isKnown) {
     at("film").hidden = true;
     about = "";
@@ -334,7 +340,7 @@ function settle({ top, opened }) {
 // A picture is a question of its own, or joins one side of this one.
 async function take(file, side = null) {
   if (!file) return;
-  say("Looking at the picture …");
+  say(t("Looking at the picture …"));
   try {
     if (side) await joinPicture(hold(file, side, file.name), pictures, state());
     else await aboutPicture(file);
@@ -352,7 +358,7 @@ async function aboutPicture(file) {
 
 // Pictures that are sent together have to fit together.
 async function joinPicture(picture, rest, from) {
-  if (rest.length >= MOST_PICTURES) return say(`At most ${MOST_PICTURES} pictures can be asked about at once: remove one first.`);
+  if (rest.length >= MOST_PICTURES) return say(t("At most {n} pictures can be asked about at once: remove one first.", { n: MOST_PICTURES }));
   const [{ fitted }, limits] = await Promise.all([fetchModule(() => import("./picture.js")), prepare()]);
   const joined = await Promise.all([...rest, picture].map(async (each) => {
     const file = await fitted(each.file, { ...limits, max_bytes: limits.max_bytes / MOST_PICTURES });
@@ -374,7 +380,7 @@ function restore() {
   pictures = heldOf(entries);
   before = history.state?.before ?? null;
   const nLost = entries.length - pictures.length;
-  if (nLost) notice = nLost === 1 ? "The picture was not kept; choose it again." : `${nLost} pictures were not kept; choose them again.`;
+  if (nLost) notice = [count(nLost, "The picture was not kept; choose it again.", "{n} pictures were not kept; choose them again.")];
   const [params, [first, ...rest]] = [state(), state().getAll("like")];
   if (!first || params.has("film") || params.has("text") || picture()) return;
   // Of films alone, the page is about the first one.
@@ -450,16 +456,16 @@ const place = places(() => shown);
 const others = mix(state, () => pictures, go);
 const wanted = filters(state, go);
 const looks = shareSlider(go, {
-  slider: "alpha", automatic: "auto", output: "share", word: "looks", shareOf: (hit) => hit.alpha,
+  slider: "alpha", automatic: "auto", output: "share", word: t("looks"), shareOf: (hit) => hit.alpha,
   fixedBy: (sides) => {
-    if (!sides.includes("cf") && !sides.includes("visual")) return "by content alone";
-    if (!sides.includes("cf")) return sides.includes("content") ? "by looks, not by ratings" : "by looks alone";
-    if (!sides.includes("visual")) return sides.includes("content") ? "by ratings, not by looks" : "by ratings alone";
+    if (!sides.includes("cf") && !sides.includes("visual")) return t("by content alone");
+    if (!sides.includes("cf")) return sides.includes("content") ? t("by looks, not by ratings") : t("by looks alone");
+    if (!sides.includes("visual")) return sides.includes("content") ? t("by ratings, not by looks") : t("by ratings alone");
     return "";
   },
 });
 const kind = shareSlider(go, {
-  slider: "content", automatic: "auto-content", output: "content-share", word: "content", shareOf: (hit) => hit.content_share,
+  slider: "content", automatic: "auto-content", output: "content-share", word: t("content"), shareOf: (hit) => hit.content_share,
   fixedBy: () => "",
 });
 const showExports = exportsOf((name) => addressOf(name, 0, Math.min(shown, MOST_EXPORTED)), () => (pictures.length ? bodyOf(pictures) : null));
@@ -503,7 +509,7 @@ new IntersectionObserver(([end]) => {
 async function suggestAny(text, signal) {
   if (!(await prepare()).takes_text) return suggestTitles(text, signal);
   const films = await titles(text, signal);
-  const description = { label: `Posters that look like “${text}”`, words: text };
+  const description = { label: t("Posters that look like “{text}”", { text }), words: text };
   return [...films.filter((film) => film.is_named), description, ...films.filter((film) => !film.is_named)];
 }
 

@@ -1,6 +1,7 @@
 // A part of the poster that the page is about: a box on it, which the address holds.
 import { at } from "./parts.js";
 import { boxField, inWords, middle } from "./regions.js";
+import { t } from "./words.js";
 
 const STILL_MS = 250; // in moving the box by keys, before it is asked about
 
@@ -24,15 +25,15 @@ export function part(state, go, grid) {
   }
 
   function describe(box) {
-    if (box) pane.setAttribute("aria-label", `Part of the poster: ${inWords(box)} of ${grid[0]} × ${grid[1]}`);
-    at("part-name").textContent = box ? `Only ${inWords(box)}` : "";
+    if (box) pane.setAttribute("aria-label", t("Part of the poster: {part} of {columns} × {rows}", { part: inWords(box), columns: grid[0], rows: grid[1] }));
+    at("part-name").textContent = box ? t("Only {part}", { part: inWords(box) }) : "";
   }
 
   function show() {
     const box = region();
     pane.classList.toggle("on", box !== null);
     button.hidden = at("poster").hidden;
-    button.textContent = box ? "Whole poster" : "Search by a part";
+    button.textContent = box ? t("Whole poster") : t("Search by a part");
     at("part-help").hidden = !box;
     field(box);
     const attributes = { tabindex: 0, role: "application", "aria-label": "", "aria-describedby": "part-help" };

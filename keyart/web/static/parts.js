@@ -1,8 +1,10 @@
 // What every page uses: an element by its id, a new element, a file for whoever wants one.
+import { count } from "./words.js";
+
 export const at = (id) => document.getElementById(id);
 
 // "1 rating", "2 ratings".
-export const ratings = (n) => `${n} ${n === 1 ? "rating" : "ratings"}`;
+export const ratings = (n) => count(n, "{n} rating", "{n} ratings");
 
 export function element(name, properties, ...children) {
   const made = Object.assign(document.createElement(name), properties);

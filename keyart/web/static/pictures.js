@@ -1,10 +1,12 @@
 // The pictures of a question: no address holds them; this visit does, and the history says which an entry is about.
+import { t } from "./words.js";
+
 export const MOST_PICTURES = 8; // which the API takes at once
 const held = new Map(); // pictures by what the history calls them
 
 export function hold(file, side, title) {
   const name = `${performance.timeOrigin}-${held.size}`;
-  held.set(name, { name, file, title: title || "Your picture", address: URL.createObjectURL(file) });
+  held.set(name, { name, file, title: title || t("Your picture"), address: URL.createObjectURL(file) });
   return { ...held.get(name), side };
 }
 

@@ -3,6 +3,7 @@ import { poster, titled } from "./film.js";
 import { element } from "./parts.js";
 import { RequestError, fetchJson } from "./requests.js";
 import { stars } from "./stars.js";
+import { t } from "./words.js";
 
 const AT_LEAST = 10; // films on the page
 const SPARE = 2; // of them to be rated still
@@ -81,8 +82,8 @@ export class Rating {
       unseen.hidden = value > 0;
       this.rate(film.movie_id, value);
     });
-    const unseen = element("button", { type: "button", textContent: "Not seen" });
-    unseen.setAttribute("aria-label", `Not seen: ${titled(film)}`);
+    const unseen = element("button", { type: "button", textContent: t("Not seen") });
+    unseen.setAttribute("aria-label", t("Not seen: {title}", { title: titled(film) }));
     unseen.addEventListener("click", () => this.after(() => this.pass(film.movie_id)));
     const item = element("li", {}, poster(film), element("strong", { textContent: titled(film) }), made, unseen);
     this.cards.set(film.movie_id, { item, input, show: (value) => { show(value); unseen.hidden = value > 0; } });

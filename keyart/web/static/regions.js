@@ -1,6 +1,7 @@
 // The regions of posters: a tint of how much each adds to a likeness, and a box of some of them.
 import { element } from "./parts.js";
 import { fetchJson } from "./requests.js";
+import { t } from "./words.js";
 
 const [FOR, AGAINST, STRONGEST] = [[255, 106, 0], [0, 110, 255], 200]; // as heat maps are drawn; of 255
 const MOST_KNOWN = 100;
@@ -68,8 +69,9 @@ export function cellAt(pane, { clientX, clientY }, [columns, rows]) {
 
 // "columns 3–5, rows 2–4"
 export function inWords([x, y, width, height]) {
-  const span = (word, first, n) => (n > 1 ? `${word}s ${first + 1}–${first + n}` : `${word} ${first + 1}`);
-  return `${span("column", x, width)}, ${span("row", y, height)}`;
+  const columns = width > 1 ? t("columns {first}–{last}", { first: x + 1, last: x + width }) : t("column {first}", { first: x + 1 });
+  const rows = height > 1 ? t("rows {first}–{last}", { first: y + 1, last: y + height }) : t("row {first}", { first: y + 1 });
+  return t("{columns}, {rows}", { columns, rows });
 }
 
 function spanned([fromX, fromY], [toX, toY]) {

@@ -1,11 +1,14 @@
 // Requests to the API: their answers, or errors in words. A busy server is asked again when it says so.
+import { t } from "./words.js";
+
 const MOST_TRIES = 4;
 const LONGEST_WAIT_S = 30;
 
 export class RequestError extends Error {
-  constructor(message, status = 0) {
+  constructor(message, status = 0, isEnglish = false) {
     super(message);
     this.status = status; // 0 where no answer came
+    this.isEnglish = isEnglish; // as the server says it, on any page
   }
 
   // Whether the same request may succeed later.
@@ -26,15 +29,16 @@ async function send(address, options) {
     return await fetch(address, options);
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    throw new RequestError("The server cannot be reached.");
+    throw new RequestError(t("The server cannot be reached."));
   }
 }
 
 // A proxy in between answers in HTML, or in nothing at all.
 async function errorOf(answer) {
-  if (answer.status === 401) return new RequestError("You are no longer signed in: reload the page.", 401);
+  if (answer.status === 401) return new RequestError(t("You are no longer signed in: reload the page."), 401);
   const { detail } = await answer.json().catch(() => ({}));
-  return new RequestError(detail ?? `The server could not answer (status ${answer.status}).`, answer.status);
+  if (detail) return new RequestError(detail, answer.status, true);
+  return new RequestError(t("The server could not answer (status {status}).", { status: String(answer.status) }), answer.status);
 }
 
 // `waiting` is told for how many seconds a busy server is left alone.
@@ -55,7 +59,7 @@ async function read(answer, kind, signal) {
     return await answer[kind]();
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new RequestError("The answer of the server was cut off, or is of another program.");
+    throw new RequestError(t("The answer of the server was cut off, or is of another program."));
   }
 }
 
@@ -74,7 +78,7 @@ export async function fetchModule(load) {
     return await load();
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw new RequestError("The server cannot be reached.");
+    throw new RequestError(t("The server cannot be reached."));
   }
 }
 

@@ -1,5 +1,6 @@
 // A slider for the share of one side of the score. Left to keyart, it shows the share that side has in the results.
 import { at } from "./parts.js";
+import { t } from "./words.js";
 
 const STILL_MS = 60;
 
@@ -8,7 +9,7 @@ const percent = (share) => Math.round(100 * share);
 // "looks 52 to 98 %": the share differs from film to film.
 function described(word, shares) {
   const [least, most] = [percent(Math.min(...shares)), percent(Math.max(...shares))];
-  return least === most ? `${word} ${least} %` : `${word} ${least} to ${most} %`;
+  return least === most ? t("{side} {share} %", { side: word, share: most }) : t("{side} {least} to {most} %", { side: word, least, most });
 }
 
 // `slider`, `automatic` and `output` are ids, the first one also the name in addresses; `word` is what the share is of,

@@ -1,5 +1,6 @@
 // Rows of films that scroll sideways: by buttons, arrow keys, wheel and finger; the edge behind which there is more fades.
 import { element } from "./parts.js";
+import { t } from "./words.js";
 
 const SHARE = 0.85; // of what is visible, that a button turns: so that the last film is the first one afterwards
 const MARGIN = 24; // pixels: where a film snaps into place, so much less than a film may be left
@@ -20,6 +21,8 @@ function visible(list) {
   });
   return inside.length ? [inside[0], inside.at(-1)] : [1, 1];
 }
+
+const seen = (first, last, n) => t("{first}–{last} of {n}", { first, last, n });
 
 function turnPage(list, direction) {
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -43,9 +46,9 @@ export function scrolling(list, name) {
   list.classList.add("strip");
   const range = element("span", { className: "range" });
   range.setAttribute("aria-hidden", "true");
-  const back = button("‹", `Back in ${name}`, () => turnPage(list, -1));
-  const on = button("›", `On in ${name}`, () => turnPage(list, 1));
-  const all = button("All", `All of ${name}`, () => all.setAttribute("aria-expanded", list.classList.toggle("all")));
+  const back = button("‹", t("Back in {list}", { list: name }), () => turnPage(list, -1));
+  const on = button("›", t("On in {list}", { list: name }), () => turnPage(list, 1));
+  const all = button(t("All"), t("All of {list}", { list: name }), () => all.setAttribute("aria-expanded", list.classList.toggle("all")));
   all.setAttribute("aria-expanded", "false");
   const line = element("div", { className: "turns" }, range, back, on, all);
 
@@ -58,7 +61,7 @@ export function scrolling(list, name) {
     on.setAttribute("aria-disabled", !more);
     line.classList.toggle("idle", rest <= 1 && !list.classList.contains("all"));
     const n = list.children.length;
-    range.textContent = n && rest > 1 ? `${visible(list).join("–")} of ${n}` : "";
+    range.textContent = n && rest > 1 ? seen(...visible(list), n) : "";
   }
 
   list.addEventListener("scroll", show, { passive: true });

@@ -5,10 +5,10 @@ import { FULL, keepButton } from "./keeping.js";
 import { at, element, ratings } from "./parts.js";
 import { fetchJson } from "./requests.js";
 import { report, say, waiting } from "./status.js";
+import { count, t } from "./words.js";
 
 const FILES = { json: "json", csv: "csv", sheet: "jpg" };
 const MOST_ASKED = 21; // films that look-alikes are asked of at once
-const films = (n) => `${n} ${n === 1 ? "film" : "films"}`;
 const shared = new URLSearchParams(location.search).getAll("film"); // none on one's own page
 const known = new Map(); // films by movie_id; null where the catalog has none
 const earlier = []; // lists, which Undo returns to
@@ -29,11 +29,11 @@ function card(film) {
 }
 
 function removeButton(film, label) {
-  const button = element("button", { type: "button", textContent: "Remove" });
-  button.setAttribute("aria-label", `Remove ${label}`);
+  const button = element("button", { type: "button", textContent: t("Remove") });
+  button.setAttribute("aria-label", t("Remove {title}", { title: label }));
   button.addEventListener("click", async () => {
     const row = shown.indexOf(film);
-    await change(kept().filter((movieId) => movieId !== film.movie_id), `${label} was removed.`);
+    await change(kept().filter((movieId) => movieId !== film.movie_id), t("{title} was removed.", { title: label }));
     // The next film takes its place, for the keyboard as well.
     (at("hits").children[Math.min(row, shown.length - 1)]?.querySelector("button") ?? at("undo")).focus();
   });
@@ -51,9 +51,11 @@ async function change(movieIds, words) {
 }
 
 function described() {
-  if (!shared.length) return "Films that you keep stay in this browser. The link holds them: whoever opens it sees the same films.";
+  if (!shared.length) return t("Films that you keep stay in this browser. The link holds them: whoever opens it sees the same films.");
   const n = shown.filter((film) => kept().includes(film.movie_id)).length;
-  return `A shortlist that was shared with you${n ? `: ${n === shown.length ? "all" : n} of its films ${n === 1 ? "is" : "are"} in yours` : ""}.`;
+  if (!n) return t("A shortlist that was shared with you.");
+  if (n === shown.length) return t("A shortlist that was shared with you: all of its films are in yours.");
+  return count(n, "A shortlist that was shared with you: {n} of its films is in yours.", "A shortlist that was shared with you: {n} of its films are in yours.");
 }
 
 function showActions() {
@@ -66,17 +68,18 @@ function showActions() {
   const asked = ids.length === 1 ? ids : shown.filter((film) => film.has_poster).map((film) => film.movie_id);
   const isAll = asked.length === ids.length;
   at("alike").hidden = !asked.length || asked.length > MOST_ASKED;
-  at("alike").textContent = ids.length === 1 ? "Look-alikes" : `Look-alikes of ${isAll ? "all" : `the ${asked.length} with a poster`}`;
+  at("alike").textContent = ids.length === 1 ? t("Look-alikes") : isAll ? t("Look-alikes of all")
+    : count(asked.length, "Look-alikes of the one with a poster", "Look-alikes of the {n} with a poster");
   at("alike").href = `./?${new URLSearchParams(asked.map((movieId, n) => [n ? "like" : "film", movieId]))}`;
   at("link").hidden = true;
-  at("n-exported").textContent = ids.length === 1 ? "This film as" : `These ${films(ids.length)} as`;
+  at("n-exported").textContent = count(ids.length, "This film as", "These {n} films as");
   for (const [id, ending] of Object.entries(FILES)) at(id).href = `api/shortlist.${ending}?${question(ids)}`;
 }
 
 function showMissing() {
   const n = missing.length;
   at("missing").hidden = !n;
-  at("missing").firstElementChild.textContent = `${films(n)} of this list ${n === 1 ? "is" : "are"} not in the catalog.`;
+  at("missing").firstElementChild.textContent = count(n, "{n} film of this list is not in the catalog.", "{n} films of this list are not in the catalog.");
   at("drop").hidden = shared.length > 0;
 }
 
@@ -112,43 +115,43 @@ async function show() {
   at("hits").replaceChildren(...shown.map(card));
   showActions();
   showMissing();
-  say(shown.length || missing.length ? `${films(shown.length)}.` : "No film is kept yet: press “Keep” below one.");
+  say(shown.length || missing.length ? count(shown.length, "{n} film.", "{n} films.") : t("No film is kept yet: press “Keep” below one."));
 }
 
 async function copy() {
   try {
     await navigator.clipboard.writeText(address());
-    say("The link was copied.");
+    say(t("The link was copied."));
   } catch {
     // Browsers let pages copy over HTTPS and on this machine only.
     at("link").hidden = false;
     at("link").value = address();
     at("link").select();
-    say("Copy the link from the field.");
+    say(t("Copy the link from the field."));
   }
 }
 
 at("copy").addEventListener("click", copy);
 at("clear").addEventListener("click", async () => {
-  await change([], "The shortlist was cleared.");
+  await change([], t("The shortlist was cleared."));
   at("undo").focus();
 });
 at("drop").addEventListener("click", async () => {
-  await change(shown.map((film) => film.movie_id), "They were removed.");
+  await change(shown.map((film) => film.movie_id), t("They were removed."));
   at("undo").focus();
 });
 at("keep-all").addEventListener("click", async () => {
-  await change([...kept(), ...shown.map((film) => film.movie_id)], "All are on your shortlist.");
+  await change([...kept(), ...shown.map((film) => film.movie_id)], t("All are on your shortlist."));
   at("undo").focus();
 });
 at("undo").addEventListener("click", async () => {
   keep(earlier.pop());
   at("undo").hidden = !earlier.length;
   await work;
-  say("The last change was undone.");
+  say(t("The last change was undone."));
   (earlier.length ? at("undo") : at("name")).focus();
 });
 document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); at("hits").focus(); });
-if (shared.length) at("name").textContent = "Shared shortlist";
+if (shared.length) at("name").textContent = t("Shared shortlist");
 onKept(() => { work = shared.length ? showActions() : show(); });
 show();

@@ -1,8 +1,9 @@
 // Half stars as a slider, after the ARIA Authoring Practices' rating slider: mouse, touch and keys come with the element.
 import { element } from "./parts.js";
+import { count, t } from "./words.js";
 
 export function inWords(value) {
-  return value ? `${value} ${value === 1 ? "star" : "stars"}` : "not rated";
+  return value ? count(value, "{n} star", "{n} stars") : t("not rated");
 }
 
 export function stars(label, value, rate) {
@@ -12,7 +13,7 @@ export function stars(label, value, rate) {
   words.setAttribute("aria-hidden", "true");
   const drawn = element("span", { className: "drawn" }, input);
   const made = element("div", { className: "stars" }, drawn, words);
-  input.setAttribute("aria-label", `Your stars for ${label}`);
+  input.setAttribute("aria-label", t("Your stars for {title}", { title: label }));
 
   function show(now) {
     input.value = now;

@@ -1,16 +1,18 @@
 // What the page says of itself: in words, announced to screen readers, with a button where another try may help.
 import { at, element } from "./parts.js";
 import { RequestError } from "./requests.js";
+import { count, english, t } from "./words.js";
 
+// `text` may also be a list of texts and elements.
 export function say(text, retry = null, line = at("status")) {
-  line.replaceChildren(text);
+  line.replaceChildren(...[text].flat());
   if (!retry) return;
-  const button = element("button", { type: "button", textContent: "Retry" });
+  const button = element("button", { type: "button", textContent: t("Retry") });
   button.addEventListener("click", () => {
     // The focus would go with the button.
     line.tabIndex = -1;
     line.focus();
-    say("Trying again …", null, line);
+    say(t("Trying again …"), null, line);
     retry();
   });
   line.append(" ", button);
@@ -21,11 +23,16 @@ export function tolerate(error) {
   if (!(error instanceof RequestError)) throw error;
 }
 
+// What went wrong, in words.
+export const messageOf = (error) => (error.isEnglish ? english(error.message) : error.message);
+
 export function report(error, retry = null, line = at("status")) {
   tolerate(error);
-  say(error.message, error.passes ? retry : null, line);
+  say(messageOf(error), error.passes ? retry : null, line);
 }
 
+export const busy = (seconds) => count(seconds, "The server is busy; trying again in {n} s …", "The server is busy; trying again in {n} s …");
+
 export function waiting(seconds) {
-  say(`The server is busy; trying again in ${seconds} s …`);
+  say(busy(seconds));
 }

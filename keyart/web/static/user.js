@@ -6,8 +6,9 @@ import { Rating } from "./rating.js";
 import { liked, recommended } from "./recommended.js";
 import { fetchJson } from "./requests.js";
 import { scrolling, shelf } from "./shelf.js";
-import { report, say, waiting } from "./status.js";
+import { messageOf, report, say, waiting } from "./status.js";
 import { suggestTitles } from "./titles.js";
+import { count, english, number, t } from "./words.js";
 
 const ENOUGH = 10;
 const FIRST = 3; // ratings from which there is something to recommend
@@ -60,7 +61,7 @@ function rate(movieId, stars) {
 const rating = new Rating(at("films"), rate);
 
 function showShare() {
-  const share = `${Math.round(100 * at("fresh").value)} %`;
+  const share = t("{share} %", { share: Math.round(100 * at("fresh").value) });
   at("fresh").setAttribute("aria-valuetext", share);
   at("share").textContent = at("auto").checked ? "" : share;
 }
@@ -80,12 +81,12 @@ function showChoice(user) {
 }
 
 function showUser(facts) {
-  at("facts").textContent = `${ratings(facts.n_ratings)}, ${facts.mean_rating.toFixed(2)} stars on average. Liked best:`;
+  at("facts").textContent = t("{ratings}, {mean} stars on average. Liked best:", { ratings: ratings(facts.n_ratings), mean: number(facts.mean_rating, 2) });
   at("best").replaceChildren(...facts.best_rated.map(liked));
 }
 
 function showProgress(rated) {
-  at("count").textContent = `${rated.size} of ${ENOUGH}`;
+  at("count").textContent = t("{n} of {all}", { n: rated.size, all: ENOUGH });
   at("progress").value = Math.min(rated.size, ENOUGH);
   at("again").disabled = !rated.size;
 }
@@ -106,17 +107,21 @@ function question(user, rated, signal, changes = {}) {
   return fetchJson("api/recommendations", { method: "POST", headers, body, signal, waiting });
 }
 
+function meaningOf({ gives_stars: givesStars, model }, user) {
+  if (!givesStars) return t("The number is a preference on {model}’s own scale: only the order counts.", { model });
+  return user ? t("The number is how many stars, of 5, this user is expected to give.")
+    : t("The number is how many stars, of 5, you are expected to give.");
+}
+
 function showResults(answer, user) {
-  const who = user ? "this user is" : "you are";
-  at("meaning").textContent = answer.gives_stars
-    ? `The number is how many stars, of 5, ${who} expected to give.`
-    : `The number is a preference on ${answer.model}’s own scale: only the order counts.`;
+  at("meaning").textContent = meaningOf(answer, user);
   at("hits").replaceChildren(...answer.results.map((film) => recommended(film, answer.gives_stars)));
-  const found = `${answer.results.length} films by ${answer.model}`;
+  const found = count(answer.results.length, "{n} films by {model}", "{n} films by {model}", { model: answer.model });
   // The note on the model continues the sentence.
   const [first = "", ...others] = answer.notes;
-  const sentence = first.startsWith(`by ${answer.model}, `) ? found + first.slice(`by ${answer.model}`.length) : `${found}. ${first}`;
-  say([sentence, ...others].filter(Boolean).map((text) => `${text.replace(/[. ]+$/, "")}.`).join(" "));
+  const continued = first.startsWith(`by ${answer.model}, `) ? first.slice(`by ${answer.model}`.length) : `. ${first}`;
+  const notes = [continued, ...others.map((note) => ` ${note}`)].map((text) => `${text.replace(/[. ]+$/, "")}.`);
+  say([found, english(notes.join(""))]);
 }
 
 // Rows below the recommendations: by liked films, and of new films alone.
@@ -126,9 +131,9 @@ async function showShelves(user, rated, signal) {
   const [pool, fresh] = await Promise.all(asked);
   if (signal.aborted) return;
   const row = (name, films) => shelf(name, films.map((film) => recommended(film, pool.gives_stars)));
-  const because = becauseLiked(pool.results).map(({ name, films }) => row(`Because ${user ? "they" : "you"} liked ${name}`, films));
+  const because = becauseLiked(pool.results).map(({ name, films }) => row(user ? t("Because they liked {title}", { title: name }) : t("Because you liked {title}", { title: name }), films));
   const unseen = fresh ? fresh.results.filter((film) => film.new) : [];
-  at("shelves").replaceChildren(...because, ...(unseen.length ? [row("New: nobody has rated them yet", unseen)] : []));
+  at("shelves").replaceChildren(...because, ...(unseen.length ? [row(t("New: nobody has rated them yet"), unseen)] : []));
 }
 
 function showNothing(why) {
@@ -139,13 +144,14 @@ function showNothing(why) {
 }
 
 function invitation(n) {
-  return `Rate ${n} ${n < FIRST ? "more " : ""}${n === 1 ? "film" : "films"} for first recommendations.`;
+  if (n === FIRST) return count(n, "Rate {n} film for first recommendations.", "Rate {n} films for first recommendations.");
+  return count(n, "Rate {n} more film for first recommendations.", "Rate {n} more films for first recommendations.");
 }
 
 // A mistake takes the place of the films; while the server is away, what is shown stays.
 function fail(error) {
   report(error, show);
-  if (!error.passes) showNothing(error.message);
+  if (!error.passes) showNothing(messageOf(error));
 }
 
 async function show() {
@@ -156,9 +162,9 @@ async function show() {
   const rated = ratedIn(state());
   at("user").hidden = !user;
   at("rating").hidden = Boolean(user);
-  at("hits-name").textContent = user ? `Recommended to user ${user}` : "Recommended to you";
-  document.title = `${user ? `User ${user}` : "For you"} – keyart`;
-  if (user) at("user-name").textContent = `User ${user}`;
+  at("hits-name").textContent = user ? t("Recommended to user {user}", { user }) : t("Recommended to you");
+  document.title = `${user ? t("User {user}", { user }) : t("For you")} – keyart`;
+  if (user) at("user-name").textContent = t("User {user}", { user });
   document.body.className = "";
   showChoice(user);
   showProgress(rated);
@@ -171,7 +177,7 @@ async function show() {
       showChoice(user);
     }
     if (!user && rated.size < FIRST) return showNothing(invitation(FIRST - rated.size));
-    if (!at("hits").children.length) say("Looking for films …");
+    if (!at("hits").children.length) say(t("Looking for films …"));
     const answer = await question(user, rated, signal);
     if (signal.aborted) return;
     showResults(answer, user);
@@ -199,25 +205,25 @@ async function anyUser() {
 
 async function users(digits, signal) {
   if (!/^\d{1,10}$/.test(digits)) {
-    say("A user is found by number.");
+    say(t("A user is found by number."));
     return [];
   }
   const answer = await fetchJson(`api/users?query=${encodeURIComponent(digits)}`, { signal });
-  if (!answer.length) say(`No user’s number begins with ${digits}.`);
+  if (!answer.length) say(t("No user’s number begins with {digits}.", { digits }));
   // A combobox lists what has an id and a title.
-  return answer.map((user) => ({ movie_id: user.user_id, title: `User ${user.user_id}: ${ratings(user.n_ratings)}` }));
+  return answer.map((user) => ({ movie_id: user.user_id, title: t("User {user}: {ratings}", { user: String(user.user_id), ratings: ratings(user.n_ratings) }) }));
 }
 
 async function importFile(file) {
   if (!file) return;
-  at("imported").textContent = `Reading ${file.name} …`;
+  at("imported").textContent = t("Reading {file} …", { file: file.name });
   at("others").hidden = true;
   try {
     const answer = await fetchJson(`api/ratings?${new URLSearchParams({ name: file.name.slice(-200) })}`, { method: "POST", body: file });
-    at("imported").textContent = `${file.name}: ${answer.summary}.`;
+    say([`${file.name}: `, english(`${answer.summary}.`)], null, at("imported"));
     at("others").hidden = !answer.others.length;
-    at("others").firstElementChild.textContent = answer.others.length === 1 ? "1 row gives no rating" : `${answer.others.length} rows give no rating`;
-    at("rows").replaceChildren(...answer.others.map((row) => element("li", { textContent: `${row.title || `line ${row.line}`}: ${row.status}` })));
+    at("others").firstElementChild.textContent = count(answer.others.length, "{n} row gives no rating", "{n} rows give no rating");
+    at("rows").replaceChildren(...answer.others.map((row) => element("li", {}, `${row.title || t("line {line}", { line: row.line })}: `, english(row.status))));
     if (!answer.ratings.length) return;
     rating.know(answer.ratings);
     lastRated = null;
@@ -252,7 +258,7 @@ addEventListener("drop", (event) => {
 });
 addEventListener("popstate", () => { lastRated = null; show(); });
 
-for (const [list, name] of [["films", "films to rate"], ["best", "liked best"], ["hits", "recommendations"]]) {
+for (const [list, name] of [["films", t("films to rate")], ["best", t("liked best")], ["hits", t("recommendations")]]) {
   at(list).before(scrolling(at(list), name));
 }
 combobox(at("number"), at("numbers"), users, toUser);

@@ -3,7 +3,8 @@ import { titled } from "./film.js";
 import { at, element } from "./parts.js";
 import { boxField, inWords, likeness, linked, strongest, tint, within } from "./regions.js";
 import { fetchJson } from "./requests.js";
-import { report, say } from "./status.js";
+import { busy, report, say } from "./status.js";
+import { english, number, t } from "./words.js";
 
 // `search` asks about a box of a film's poster.
 export function whyDialog(search) {
@@ -11,45 +12,46 @@ export function whyDialog(search) {
   let request = new AbortController();
   let chosen = null; // the film, and a box of its poster
 
-  function choose(panes, found, films, number, box) {
-    const other = 1 - number;
-    chosen = box && [films[number].movie_id, box];
+  function choose(panes, found, films, side, box) {
+    const other = 1 - side;
+    chosen = box && [films[side].movie_id, box];
     at("by-part").hidden = !box;
     panes[other].boxed(null);
     const grids = [found.grid, found.second_grid];
     if (!box) return showWhole(panes, found);
-    const grid = linked(found, box, number === 0);
+    const grid = linked(found, box, side === 0);
     tint(panes[other].pane, grid);
-    tint(panes[number].pane, within(grids[number], box), strongest(grids[number]));
+    tint(panes[side].pane, within(grids[side], box), strongest(grids[side]));
     const sum = grid.flat().reduce((one, more) => one + more, 0);
-    say(`${inWords(box)} of ${titled(films[number])}: ${sum.toFixed(3)} of ${found.similarity.toFixed(3)}. ` +
-      `What it is like is tinted on ${titled(films[other])}.`, null, line);
+    say(t("{part} of {title}: {sum} of {similarity}. What it is like is tinted on {other}.", {
+      part: inWords(box), title: titled(films[side]), sum: number(sum, 3), similarity: number(found.similarity, 3), other: titled(films[other]),
+    }), null, line);
   }
 
   function showWhole(panes, found) {
     const grids = [found.grid, found.second_grid];
-    panes.forEach(({ pane }, number) => tint(pane, grids[number], strongest(...grids)));
-    say(`Similarity of looks: ${found.similarity.toFixed(3)}. Drag a box on either poster, or use the arrow keys, to see what it is like.`,
-      null, line);
+    panes.forEach(({ pane }, side) => tint(pane, grids[side], strongest(...grids)));
+    say(t("Similarity of looks: {similarity}. Drag a box on either poster, or use the arrow keys, to see what it is like.",
+      { similarity: number(found.similarity, 3) }), null, line);
   }
 
   function poster(film) {
     const pane = element("div", { className: "pane on", tabIndex: 0, role: "application" },
       element("img", { src: `posters/${film.movie_id}?width=640`, alt: "" }));
-    pane.setAttribute("aria-label", `Poster of ${titled(film)}: its regions`);
+    pane.setAttribute("aria-label", t("Poster of {title}: its regions", { title: titled(film) }));
     pane.setAttribute("aria-describedby", "why-help");
     return pane;
   }
 
   function showPair(films, found) {
     const grid = [found.grid[0].length, found.grid.length];
-    const panes = films.map((film, number) => {
+    const panes = films.map((film, side) => {
       const pane = poster(film);
       ["columns", "rows"].forEach((name, axis) => pane.style.setProperty(`--${name}`, grid[axis]));
-      return { pane, boxed: boxField(pane, grid, (box) => choose(panes, found, films, number, box)) };
+      return { pane, boxed: boxField(pane, grid, (box) => choose(panes, found, films, side, box)) };
     });
-    at("pair").replaceChildren(...panes.map(({ pane }, number) => element("figure", {}, pane,
-      element("figcaption", { textContent: titled(films[number]) }))));
+    at("pair").replaceChildren(...panes.map(({ pane }, side) => element("figure", {}, pane,
+      element("figcaption", { textContent: titled(films[side]) }))));
     at("pair").hidden = at("map").hidden = at("why-help").hidden = false;
     showWhole(panes, found);
   }
@@ -57,8 +59,8 @@ export function whyDialog(search) {
   async function draw(first, hit) {
     request = new AbortController();
     const { signal } = request;
-    say("Comparing the two posters …", null, line);
-    const waiting = (seconds) => say(`The server is busy; trying again in ${seconds} s …`, null, line);
+    say(t("Comparing the two posters …"), null, line);
+    const waiting = (seconds) => say(busy(seconds), null, line);
     try {
       const options = { signal, waiting };
       const [film, found] = await Promise.all([fetchJson(`api/films/${first}`, options), likeness(first, hit.movie_id, options)]);
@@ -92,7 +94,7 @@ export function whyDialog(search) {
     show(first, hit) {
       clear();
       at("heat-frame").hidden = !first;
-      at("reasons").replaceChildren(...hit.why.map((reason) => element("li", { textContent: reason })));
+      at("reasons").replaceChildren(...hit.why.map((reason) => element("li", {}, english(reason))));
       dialog.showModal();
       if (!first) return;
       at("map").href = `api/films/${first}/why/${hit.movie_id}.jpg`;

@@ -1,6 +1,7 @@
 // Where films are: on the map, or in tidy rows by place, by year or by color. Each arrangement is framed like the map:
 // x and y, the half sides of what films take, how wide their posters are and how these grow with the zoom.
 import { tone } from "./tones.js";
+import { t } from "../words.js";
 
 const HIGH = 1.5; // times the width of a poster
 const APART = 1.12; // the width of a cell, in posters
@@ -99,7 +100,7 @@ function years(films) {
     });
   });
   const marks = stacks.map((_, number) => {
-    const text = number < n - (known.length < films.n) ? `${first + number}` : "no year";
+    const text = number < n - (known.length < films.n) ? `${first + number}` : t("no year");
     return { x: left(number + 0.5), y: ground, text, weight: (first + number) % 10 ? ((first + number) % 5 ? 0 : 1) : 2 };
   });
   marks.sort((one, other) => other.weight - one.weight);

@@ -1,4 +1,6 @@
 // The card beside a film that is pointed at.
+import { english, t } from "../words.js";
+
 const GAP = 14;
 
 export function showCard(card, films, camera, row, hovering) {
@@ -13,8 +15,8 @@ export function showCard(card, films, camera, row, hovering) {
   // With a mouse the poster itself is pressed; a finger, which hides it, and the keyboard have the card.
   card.classList.toggle("hovering", hovering);
   title.textContent = films.label(row);
-  facts.textContent = films.genresOf(row).join(", ") || "no genres";
-  cluster.textContent = films.clusterOf(row);
+  facts.textContent = films.genresOf(row).map((genre) => t(genre)).join(t(", ")) || t("no genres");
+  cluster.replaceChildren(english(films.clusterOf(row)));
   const [x, y] = camera.toScreen(films.x[row], films.y[row]);
   const [width, height] = [card.offsetWidth, card.offsetHeight];
   const away = Math.max(camera.poster * 0.75, 18) + GAP;

@@ -1,4 +1,6 @@
 // Which color each film has, by cluster, genre or decade, and what the colors mean.
+import { english, t } from "../words.js";
+
 const UNKNOWN = "#8d8a84";
 
 // Hues a golden angle apart, light and dark by turns: neighbors in the legend are never neighbors in color.
@@ -22,7 +24,7 @@ function coloring(films, entries, main, has) {
 }
 
 function byCluster(films) {
-  const entries = films.clusters.map(({ name, typical }, number) => ({ name, color: hue(number), typical }));
+  const entries = films.clusters.map(({ name, typical }, number) => ({ name: english(name), color: hue(number), typical }));
   return coloring(films, entries, (row) => films.cluster[row], (row, number) => films.cluster[row] === number);
 }
 
@@ -31,7 +33,7 @@ function byGenre(films) {
   for (const genres of films.genres) for (const genre of genres) counts[genre] += 1;
   const order = counts.map((_, genre) => genre).filter((genre) => counts[genre]).sort((one, other) => counts[other] - counts[one]);
   const rank = new Map(order.map((genre, number) => [genre, number]));
-  const entries = order.map((genre, number) => ({ name: films.genreNames[genre], color: hue(number) }));
+  const entries = order.map((genre, number) => ({ name: t(films.genreNames[genre]), color: hue(number) }));
   // Of several genres the rarest tells most: nearly every film is also a drama or a comedy.
   const rarest = (row) => Math.max(-1, ...films.genres[row].map((genre) => rank.get(genre)));
   return coloring(films, entries, rarest, (row, number) => films.genres[row].includes(order[number]));
@@ -41,7 +43,7 @@ function byDecade(films) {
   const decade = (row) => (films.year[row] ? Math.floor(films.year[row] / 10) * 10 : null);
   const decades = [...new Set(Array.from({ length: films.n }, (_, row) => decade(row)))].filter((each) => each !== null);
   decades.sort((one, other) => one - other);
-  const entries = decades.map((each, number) => ({ name: `${each}s`, color: ramp(number, decades.length) }));
+  const entries = decades.map((each, number) => ({ name: t("{decade}s", { decade: String(each) }), color: ramp(number, decades.length) }));
   return coloring(films, entries, (row) => decades.indexOf(decade(row)), (row, number) => decade(row) === decades[number]);
 }
 

@@ -1,4 +1,5 @@
 import { element } from "../parts.js";
+import { number as written } from "../words.js";
 
 const N_POSTERS = 5; // of the most typical films
 
@@ -22,8 +23,8 @@ export function showLegend(list, entries, { pinned, show, pin }) {
     const button = Object.assign(document.createElement("button"), { type: "button" });
     const swatch = document.createElement("i");
     swatch.style.backgroundColor = entry.color;
-    const name = element("span", { className: "name", textContent: entry.name });
-    button.append(swatch, name, Object.assign(document.createElement("small"), { textContent: entry.n.toLocaleString("en") }));
+    const name = element("span", { className: "name" }, entry.name);
+    button.append(swatch, name, Object.assign(document.createElement("small"), { textContent: written(entry.n) }));
     if (entry.typical) button.append(posters(entry.typical));
     button.addEventListener("click", () => { pinned = pinned === number ? null : number; pin(pinned); refresh(); });
     button.addEventListener("pointerenter", () => refresh(number));

@@ -1,5 +1,6 @@
 // The films that were selected: how many, which, and as a file.
 import { save } from "../parts.js";
+import { count, t } from "../words.js";
 
 const LISTED = 300;
 const COLUMNS = ["movie_id", "title", "year", "genres", "cluster"];
@@ -40,7 +41,7 @@ export class Selection {
   take(rows) {
     this.rows = [...rows].sort((one, other) => this.films.title[one].localeCompare(this.films.title[other]));
     const n = rows.length;
-    this.at("count").textContent = n ? `${n.toLocaleString("en")} ${n === 1 ? "film is" : "films are"} selected.` : "No film is selected.";
+    this.at("count").textContent = n ? count(n, "{n} film is selected.", "{n} films are selected.") : t("No film is selected.");
     for (const id of ["csv", "json", "clear", "titles"]) this.at(id).hidden = !n;
     this.at("titles").replaceChildren(...this.rows.slice(0, LISTED).map((row) => {
       const link = Object.assign(document.createElement("a"), { href: `./?film=${this.films.movieIds[row]}`, textContent: this.films.label(row) });
@@ -48,7 +49,7 @@ export class Selection {
       item.append(link);
       return item;
     }));
-    if (n > LISTED) this.at("count").textContent += ` The first ${LISTED} are listed; the files hold all.`;
+    if (n > LISTED) this.at("count").textContent += ` ${t("The first {n} are listed; the files hold all.", { n: LISTED })}`;
     this.changed(new Set(rows));
   }
 }
