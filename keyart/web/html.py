@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse
 
 from keyart.web.conditional import is_unchanged
 from keyart.web.markup import Markup, element, joined
-from keyart.web.words import Words, offered
+from keyart.web.words import ENGLISH, Words, offered
 
 _STATIC = Path(__file__).parent / "static"
 _SAID = re.compile(r'(?<=\s)(aria-label|placeholder|title|alt)="([^"]+)"')
@@ -44,6 +44,9 @@ def answer(request: Request, content: str, words: Words) -> Response:
     """Answer with a page that a browser may keep, and ask for again in this language."""
     etag = f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
     headers = {"ETag": etag, **language_headers(words)}
+    if words is not ENGLISH:
+        # Before the scripts ask for it, which go on once it is there.
+        headers["Link"] = f"<static/words/{words.tag}.json>; rel=preload; as=fetch; crossorigin"
     if is_unchanged(request, etag):
         return Response(status_code=304, headers=headers)
     return HTMLResponse(content, headers=headers)

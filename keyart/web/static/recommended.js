@@ -1,20 +1,37 @@
 // Films that are shown, not rated: a recommendation, and what a user liked.
 import { poster, titled } from "./film.js";
 import { element, ratings } from "./parts.js";
-import { english, number, t } from "./words.js";
+import { number, t } from "./words.js";
+
+// What films are recommended by, as the API calls it, in words.
+const REASONS = {
+  taste: t("taste"), everybody: t("the ratings of everybody"), "expected mean": t("the mean rating that is expected of it"),
+  looks: t("looks"), "genres and year": t("genres and year"), "people and words": t("people and words"),
+};
 
 function link(film) {
   return element("a", { className: "hit", href: `./?film=${film.movie_id}` }, poster(film), element("strong", { textContent: titled(film) }));
 }
 
-export function recommended(film, givesStars) {
+const listed = (texts) => texts.reduce((one, other) => t("{one} and {other}", { one, other }));
+
+// Why a film is recommended, by what and because of which films, which "you" or "they" liked.
+function reasonOf({ by, because }, person) {
+  const [reasons, films] = [by.map((each) => REASONS[each] ?? each), because.map(titled)];
+  if (!reasons.length) return "";
+  if (!films.length) return t("By {reasons}.", { reasons: listed(reasons) });
+  const values = { reasons: listed(reasons), films: listed(films) };
+  return person === "you" ? t("By {reasons}, because you liked {films}.", values) : t("By {reasons}, because they liked {films}.", values);
+}
+
+export function recommended(film, givesStars, person) {
   const score = givesStars ? t("{mean} stars", { mean: number(film.score, 1) }) : number(film.score, 3);
   const numbers = element("span", { className: "numbers" }, element("span", { textContent: score }));
   const made = element("li", {}, link(film), numbers);
   if (film.new) made.querySelector("strong").prepend(element("span", { className: "new", textContent: t("new") }), " ");
   else numbers.append(element("span", { textContent: ratings(film.n_ratings) }));
-  const unrated = film.new ? [t("Nobody has rated it yet."), " "] : [];
-  made.append(element("small", { className: "faint" }, ...unrated, english(film.why)));
+  const sentences = [film.new && t("Nobody has rated it yet."), reasonOf(film, person)].filter(Boolean);
+  made.append(element("small", { className: "faint", textContent: sentences.join(" ") }));
   return made;
 }
 

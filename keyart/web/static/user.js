@@ -71,6 +71,7 @@ function showChoice(user) {
   at("model").replaceChildren(...(models ?? []).map((model) => {
     const option = new Option(model.name, model.name, model.default);
     option.title = model.summary;
+    option.lang = "en";
     option.disabled = !user && !model.takes_new_users;
     return option;
   }));
@@ -107,6 +108,8 @@ function question(user, rated, signal, changes = {}) {
   return fetchJson("api/recommendations", { method: "POST", headers, body, signal, waiting });
 }
 
+const personOf = (user) => (user ? "they" : "you");
+
 function meaningOf({ gives_stars: givesStars, model }, user) {
   if (!givesStars) return t("The number is a preference on {model}’s own scale: only the order counts.", { model });
   return user ? t("The number is how many stars, of 5, this user is expected to give.")
@@ -115,7 +118,7 @@ function meaningOf({ gives_stars: givesStars, model }, user) {
 
 function showResults(answer, user) {
   at("meaning").textContent = meaningOf(answer, user);
-  at("hits").replaceChildren(...answer.results.map((film) => recommended(film, answer.gives_stars)));
+  at("hits").replaceChildren(...answer.results.map((film) => recommended(film, answer.gives_stars, personOf(user))));
   const found = count(answer.results.length, "{n} films by {model}", "{n} films by {model}", { model: answer.model });
   // The note on the model continues the sentence.
   const [first = "", ...others] = answer.notes;
@@ -130,7 +133,7 @@ async function showShelves(user, rated, signal) {
   const asked = [question(user, rated, signal, { k: POOL }), withNew && question(user, rated, signal, { fresh: 1 })];
   const [pool, fresh] = await Promise.all(asked);
   if (signal.aborted) return;
-  const row = (name, films) => shelf(name, films.map((film) => recommended(film, pool.gives_stars)));
+  const row = (name, films) => shelf(name, films.map((film) => recommended(film, pool.gives_stars, personOf(user))));
   const because = becauseLiked(pool.results).map(({ name, films }) => row(user ? t("Because they liked {title}", { title: name }) : t("Because you liked {title}", { title: name }), films));
   const unseen = fresh ? fresh.results.filter((film) => film.new) : [];
   at("shelves").replaceChildren(...because, ...(unseen.length ? [row(t("New: nobody has rated them yet"), unseen)] : []));
