@@ -122,13 +122,13 @@ def measure(
     engine: Engine, movie_id: int, shares: dict[str, Any], gains: dict[int, float], tags: dict[int, set[str]]
 ) -> dict[str, float]:
     """Measure the first ten look-alikes of a film."""
-    from catalog.errors import UnknownFilmError
+    from catalog.errors import ConfigError, UnknownFilmError
 
     film = engine.find(movie_id)
     try:
         hits = [hit.movie_id for hit in engine.similar(movie_id, K, **shares)]
-    except UnknownFilmError:
-        # Neither a poster nor ratings in common with others.
+    except (ConfigError, UnknownFilmError):
+        # Neither a poster nor enough ratings in common with others.
         hits = []
     films = engine.catalog.films(hits)
     discounts = 1 / np.log2(np.arange(2, K + 2))
