@@ -128,7 +128,16 @@ def print_views(workspace: Workspace, second: str | None, n_seeds: int, on: str)
 
     films = open_rated_films(workspace)
     names = ("nearest-posters", "posters", "content", "genres-years")
-    columns = ("nearest: AUC", "NDCG@10", "learned: AUC", "NDCG@10", "with genres and years", "gain", "detectable")
+    columns = (
+        "nearest: AUC",
+        "NDCG@10",
+        "learned: AUC",
+        "NDCG@10",
+        "with genres and years",
+        "gain",
+        "detectable",
+        "by draw",
+    )
     print_header(f"Kinds of poster features, {on} half", "features", "numbers", *columns)
     for name, content in view_contents(workspace, second, films):
         models = {model: partial(make_cold_start, model) for model in names}
@@ -138,7 +147,8 @@ def print_views(workspace: Workspace, second: str | None, n_seeds: int, on: str)
         nearest, learned, both = (cards[model] for model in names[:3])
         alone = (number(measure.value) for card in (nearest, learned) for measure in (card.auc, card.ndcg))
         gain, detectable = estimate(both.gain, "+.1f", " %"), f"{both.detectable_gain:.1f} %"
-        print_row(name, content.posters.shape[1], *alone, number(both.ndcg.value), gain, detectable)
+        by_draw = " ".join(f"{value:.3f}" for value in both.ndcg_by_seed)
+        print_row(name, content.posters.shape[1], *alone, number(both.ndcg.value), gain, detectable, by_draw)
 
 
 def view_contents(workspace: Workspace, second: str | None, films: RatedFilms) -> Iterator[tuple[str, FilmContent]]:

@@ -2,9 +2,8 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("catalog", "posters", "features", "index", "cf", "keyart")
@@ -36,17 +35,22 @@ def modules() -> list[str]:
     return [str(path.relative_to(ROOT)) for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 
 
-def imported(module: str, *, anywhere: bool) -> set[str]:
+@cache
+def parsed(module: str) -> ast.Module:
+    return ast.parse((ROOT / module).read_text(encoding="utf-8"))
+
+
+@cache
+def imported(module: str, *, anywhere: bool) -> frozenset[str]:
     """Name the modules that a file imports: anywhere in it, or when it is itself imported."""
-    tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
-    nodes = ast.walk(tree) if anywhere else iter(_at_import(tree.body))
+    nodes = ast.walk(parsed(module)) if anywhere else iter(_at_import(parsed(module).body))
     names: set[str] = set()
     for node in nodes:
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.update((node.module, *(f"{node.module}.{alias.name}" for alias in node.names)))
-    return names
+    return frozenset(names)
 
 
 def _at_import(body: list[ast.stmt]) -> list[ast.stmt]:
@@ -60,7 +64,7 @@ def _at_import(body: list[ast.stmt]) -> list[ast.stmt]:
     return found
 
 
-def tops(names: set[str]) -> set[str]:
+def tops(names: frozenset[str]) -> set[str]:
     return {name.split(".")[0] for name in names}
 
 
@@ -68,7 +72,7 @@ def dotted(module: str) -> str:
     return module.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def dependencies() -> dict[str, set[str]]:
+def dependencies() -> dict[str, frozenset[str]]:
     """Map each module to the modules of the project that it imports, also inside functions.
 
     A package that loads its submodules when they are used does not depend on them.
@@ -80,7 +84,7 @@ def dependencies() -> dict[str, set[str]]:
     }
 
 
-def circles(graph: dict[str, set[str]]) -> Iterator[set[str]]:
+def circles(graph: dict[str, frozenset[str]]) -> Iterator[set[str]]:
     """Remove modules without dependencies until none is remaining; circles and their users remain."""
     remaining = {name: set(targets) for name, targets in graph.items()}
     while free := {name for name, targets in remaining.items() if not targets & remaining.keys()}:
@@ -95,50 +99,55 @@ def layer_of(module: str) -> int:
     return layer
 
 
-@pytest.mark.parametrize("module", modules())
-def test_imports_run_downward(module: str) -> None:
-    package = module.split("/")[0]
-    assert tops(imported(module, anywhere=True)) & set(PACKAGES) <= MAY_IMPORT[package]
+def is_upward(module: str, name: str) -> bool:
+    """Return whether a module of keyart/ imports a part of it that lies above its own, or beside it."""
+    own, part = module.split("/")[1].removesuffix(".py"), name.split(".")[1]
+    is_other = part != own and any(part in parts for parts in LAYERS)
+    return is_other and layer_of(f"keyart/{part}") >= layer_of(module)
 
 
-@pytest.mark.parametrize("module", [module for module in modules() if module.startswith("keyart/")])
-def test_imports_inside_keyart_run_downward(module: str) -> None:
-    own = module.split("/")[1].removesuffix(".py")
-    for name in imported(module, anywhere=True):
-        part = name.split(".")[1] if name.startswith("keyart.") else own
-        if part != own and any(part in parts for parts in LAYERS):
-            assert layer_of(f"keyart/{part}") < layer_of(module), name
+def test_imports_run_downward() -> None:
+    used = {module: tops(imported(module, anywhere=True)) & set(PACKAGES) for module in modules()}
+    assert {module: names for module, names in used.items() if not names <= MAY_IMPORT[module.split("/")[0]]} == {}
+
+
+def test_imports_inside_keyart_run_downward() -> None:
+    own = [module for module in modules() if module.startswith("keyart/")]
+    pairs = [(module, name) for module in own for name in imported(module, anywhere=True) if name.startswith("keyart.")]
+    assert len(pairs) > 100
+    assert [(module, name) for module, name in pairs if is_upward(module, name)] == []
 
 
 def test_no_modules_import_each_other() -> None:
     assert list(circles(dependencies())) == []
 
 
-@pytest.mark.parametrize("module", modules())
-def test_nothing_heavy_is_imported_before_it_is_used(module: str) -> None:
+def test_nothing_heavy_is_imported_before_it_is_used() -> None:
     # FAISS imports in a tenth of a second, and every user of the index needs it.
-    allowed = {"faiss"} if module.startswith("index/") else set()
-    assert tops(imported(module, anywhere=False)) & HEAVY <= allowed
+    heavy = {module: HEAVY - ({"faiss"} if module.startswith("index/") else set()) for module in modules()}
+    assert [module for module, names in heavy.items() if tops(imported(module, anywhere=False)) & names] == []
 
 
-@pytest.mark.parametrize("module", modules())
-def test_only_settings_reads_the_environment(module: str) -> None:
-    text = (ROOT / module).read_text(encoding="utf-8")
+def test_only_settings_reads_the_environment() -> None:
     # TensorFlow's own settings are set where it is imported.
-    exempt = {"keyart/workspace/settings.py", "catalog/io/keras.py"}
-    assert module in exempt or ("os.environ" not in text and "getenv" not in text)
+    allowed = {"keyart/workspace/settings.py", "catalog/io/keras.py"}
+    texts = {module: (ROOT / module).read_text(encoding="utf-8") for module in modules()}
+    readers = {module for module, text in texts.items() if "os.environ" in text or "getenv" in text}
+    assert readers - allowed == set()
 
 
-@pytest.mark.parametrize("module", modules())
-def test_only_the_command_line_prints(module: str) -> None:
-    calls = (node for node in ast.walk(ast.parse((ROOT / module).read_text())) if isinstance(node, ast.Call))
-    prints = [call for call in calls if ast.unparse(call.func) in ("print", "click.echo")]
-    assert module.startswith("keyart/cli/") or not prints
+def test_only_the_command_line_prints() -> None:
+    others = [module for module in modules() if not module.startswith("keyart/cli/")]
+    called = {
+        module: {ast.unparse(node.func) for node in ast.walk(parsed(module)) if isinstance(node, ast.Call)}
+        for module in others
+    }
+    assert [module for module, names in called.items() if names & {"print", "click.echo"}] == []
 
 
-@pytest.mark.parametrize("module", modules())
-def test_nothing_is_pickled(module: str) -> None:
-    assert not tops(imported(module, anywhere=True)) & {"pickle", "joblib", "dill", "shelve", "marshal"}
+def test_nothing_is_pickled() -> None:
+    picklers = {"pickle", "joblib", "dill", "shelve", "marshal"}
+    assert [module for module in modules() if tops(imported(module, anywhere=True)) & picklers] == []
 
 
 def test_keyart_has_at_most_14_entries() -> None:
