@@ -140,7 +140,8 @@ class Engine:
         self._recommenders: dict[str, UserRecommender] = {}
         self._recommenders_lock = Lock()
         self._is_closed = False
-        self._cold_start_progress: Progress = silent
+        self._cold_starter: ColdStarter | None = None
+        self._cold_start_lock = Lock()
         self._encoder_lock = Lock()
         self._loaded_encoders: dict[Identity, WorkspaceEncoder] = {}
 
@@ -242,7 +243,7 @@ class Engine:
         DataError, ConfigError, FetchError
             The encoder cannot be loaded.
         """
-        starter = self._cold_starter
+        starter = self._open_cold_starter()
         if self._index is not None and starter.store is not None:
             for encoder in self._encoders:
                 encoder(np.zeros((1, *encoder.framing.shape), np.uint8))
@@ -588,13 +589,13 @@ class Engine:
         return self._look_alikes.compare(*films)
 
     @names_workspace
-    def explain(self, first: str | int, second: str | int) -> Explanation:
+    def explain(self, first: FilmName, second: FilmName) -> Explanation:
         """Explain why two posters look alike: what each region contributes to their similarity.
 
         Parameters
         ----------
-        first, second : str or int
-            A title, with or without year, or a movie_id.
+        first, second : str, int or Film
+            A title, with or without year, a movie_id or another id, or a film.
 
         Returns
         -------
@@ -613,7 +614,7 @@ class Engine:
             The features are damaged, or a row is zero.
         """
         self._check_open()
-        films = self.find(first), self.find(second)
+        films = self._film(first), self._film(second)
         if self._index is None:
             raise no_index(self._workspace)
         if isinstance(self._index, BlendedIndex):
@@ -671,8 +672,8 @@ class Engine:
         if isinstance(n_users, bool) or not isinstance(n_users, int | np.integer) or n_users < 0:
             raise ValueError(f"n_users should be a whole number of 0 or more, received {n_users!r}")
         known = self._catalog.genres()
-        self._cold_start_progress = progress
-        return self._cold_starter.answers([checked(film, known) for film in new_films], k, n_users, on_broken, progress)
+        starter = self._open_cold_starter(progress)
+        return starter.answers([checked(film, known) for film in new_films], k, n_users, on_broken, progress)
 
     @names_workspace
     def recommend(
@@ -930,9 +931,14 @@ class Engine:
                 check_identity(store, index.identity)
         return stores
 
-    @lazy
-    def _cold_starter(self) -> ColdStarter:
-        model = open_cold_start(self._workspace, progress=self._cold_start_progress)
+    def _open_cold_starter(self, progress: Progress = silent) -> ColdStarter:
+        with self._cold_start_lock:
+            if self._cold_starter is None:
+                self._cold_starter = self._new_cold_starter(progress)
+            return self._cold_starter
+
+    def _new_cold_starter(self, progress: Progress) -> ColdStarter:
+        model = open_cold_start(self._workspace, progress=progress)
         if self._index is None and model is None:
             raise no_index(self._workspace)
         store = self._store if self._index is not None else _if_built(FeatureStore.open, self._workspace.features_dir)

@@ -89,11 +89,35 @@ def test_docstrings_of_the_public_api_name_parameters_and_results(name: str, val
         assert "Returns\n---" in text or "Yields\n---" in text, name
 
 
-@pytest.mark.parametrize("name", [*keyart.__all__, *keyart.pipeline.__all__])
-def test_every_public_name_is_on_the_api_page(name: str) -> None:
+def rows_below(heading: str) -> list[str]:
+    """Return the first cells of the tables of the API page below a heading, and above the next one like it."""
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    first_cells = re.findall(r"^\| ([^|]*) \|", page, re.MULTILINE)
-    assert any(re.search(rf"`{name}\b", cell) for cell in first_cells), name
+    (section,) = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)
+    return re.findall(r"^\| ([^|]*) \|", section, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("heading", "names"), [("All names", keyart.__all__), ("Fill a workspace", keyart.pipeline.__all__)]
+)
+def test_every_public_name_is_on_the_api_page(heading: str, names: list[str]) -> None:
+    cells = " ".join(rows_below(heading))
+    errors = {name for name in keyart.__all__ if isinstance(getattr(keyart, name), type) and name.endswith("Error")}
+    assert [name for name in names if name not in errors and not re.search(rf"`{name}\b", cells)] == []
+    assert errors - {"KeyartError"} <= set(re.findall(r"`(\w+)`", " ".join(rows_below("Errors"))))
+
+
+def test_steps_of_the_pipeline_have_the_parameters_that_the_api_page_names() -> None:
+    shown = [call for cell in rows_below("Fill a workspace") for call in re.findall(r"`(\w+)\(([^)]*)\)`", cell)]
+    assert len(shown) > 15
+    for name, listed in shown:
+        named = {word.partition("=")[0].strip() for word in listed.split(",")} - {"…"}
+        assert named <= set(inspect.signature(getattr(keyart.pipeline, name)).parameters), name
+
+
+def test_the_api_page_lists_what_an_engine_has() -> None:
+    cells = " ".join(rows_below("Open a workspace"))
+    public = [name for name in vars(keyart.Engine) if not name.startswith("_") and name != "open"]
+    assert [name for name in public if not re.search(rf"`{name}\b", cells)] == []
 
 
 @pytest.mark.parametrize("value", [one for _, one in public_objects() if is_dataclass(one)], ids=lambda one: str(one))

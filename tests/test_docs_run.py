@@ -26,6 +26,8 @@ from tests.conftest import OncePerRun
 from tests.posters.tmdb_server import V3_KEY, TmdbServer
 from tests.test_layers import ROOT
 
+pytestmark = pytest.mark.heavy
+
 PAGES = [path.relative_to(ROOT).as_posix() for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md")]
 PAGES += sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
 # Pages that begin before there is a workspace with posters, features and an index.

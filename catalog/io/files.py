@@ -302,11 +302,6 @@ def read_record(path: AnyPath, kind: str, version: int) -> dict[str, Any]:
     return {key: value for key, value in content.items() if key not in _OWN_KEYS}
 
 
-def has_checksum(path: AnyPath) -> bool:
-    """Return whether a readable record has a checksum, which those of earlier versions lack."""
-    return "checksum" in parse_json(_record_bytes(path))
-
-
 def _record_bytes(path: AnyPath) -> bytes:
     try:
         return read_bytes(path, _MAX_RECORD_BYTES)

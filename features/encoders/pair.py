@@ -51,8 +51,8 @@ LAYOUTS = (
     Layout("visual.onnx", "textual.onnx", "tokenizer.json", "preprocess_cfg.json"),
     Layout("visual.onnx", "textual.onnx", "tokenizer.json", "preprocessor_config.json"),
 )
-# What transformers takes where a config.json leaves max_position_embeddings out.
 _MAX_RECORD_BYTES = 256 << 20
+# What transformers takes where a config.json leaves max_position_embeddings out.
 _CONTEXT_LENGTHS = {"clip": 77, "siglip": 64, "siglip2": 64}
 _SIGLIP = {"SiglipTokenizer": "canonicalize", "SiglipTokenizerFast": "canonicalize"}
 

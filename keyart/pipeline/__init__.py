@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from keyart.pipeline.look_alikes import LookAlikeEvaluation, LookAlikeOptions, evaluate_look_alikes
     from keyart.pipeline.movielens import load
     from keyart.pipeline.posters import import_posters
-    from keyart.pipeline.recommenders import evaluate, fit, reset_tuning, tune
+    from keyart.pipeline.recommenders import evaluate, fit, grid_search, reset_tuning, tune
     from keyart.pipeline.removals import remove
     from keyart.pipeline.tmdb import fetch
+    from keyart.similarity.evaluation.candidates import Candidate
 
 __all__ = [
+    "Candidate",
     "CheckReport",
     "DuplicateFilm",
     "Duplicates",
@@ -48,6 +50,7 @@ __all__ = [
     "fetch",
     "find_duplicates",
     "fit",
+    "grid_search",
     "import_posters",
     "load",
     "load_content",
@@ -64,11 +67,12 @@ _MODULES = {
     **dict.fromkeys(("CheckReport", "check"), "integrity"),
     "Finding": "findings",
     "evaluate": "recommenders",
-    **dict.fromkeys(("LookAlikeEvaluation", "LookAlikeOptions", "evaluate_look_alikes"), "look_alikes"),
+    **dict.fromkeys(("Candidate", "LookAlikeEvaluation", "LookAlikeOptions", "evaluate_look_alikes"), "look_alikes"),
     **dict.fromkeys(("MissingReport", "extract", "extract_images", "extract_missing", "extract_table"), "features"),
     "fetch": "tmdb",
     **dict.fromkeys(("DuplicateFilm", "Duplicates", "find_duplicates"), "duplicates"),
     "fit": "recommenders",
+    "grid_search": "recommenders",
     "import_posters": "posters",
     "load": "movielens",
     "load_content": "content",

@@ -30,6 +30,9 @@ from keyart.workspace.layout import Home, Workspace
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pyspark.sql import SparkSession
+
+    from cf.models.spark_als import GridPoint
 
 SplitKind = Literal["user", "random", "time", "cold", "folds"]
 
@@ -63,6 +66,52 @@ def fit(home: Home, model: str, parameters: Mapping[str, Any] | None = None) -> 
     """
     workspace = Workspace.open(home)
     return fit_model(workspace, model, open_ratings(workspace), parameters)
+
+
+@names_workspace
+def grid_search(
+    home: Home,
+    n_factors: Sequence[int],
+    n_iterations: Sequence[int],
+    penalties: Sequence[float],
+    *,
+    n_folds: int = 3,
+    seed: int = 0,
+    spark: SparkSession | None = None,
+) -> list[GridPoint]:
+    """Try every combination of the parameters of ``spark-als`` by cross-validation on the ratings of a workspace.
+
+    Parameters
+    ----------
+    home : str, Path or Workspace
+        The workspace.
+    n_factors, n_iterations : sequence of int
+        Spark's rank and maxIter.
+    penalties : sequence of float
+        Spark's regParam.
+    n_folds : int, default 3
+        Every rating is held out in one of them.
+    seed : int, default 0
+        Draws the folds, and the first factors.
+    spark : SparkSession, optional
+        By default one is opened, and closed again.
+
+    Returns
+    -------
+    list of GridPoint
+        The combinations, the one of the least squared error first.
+
+    Raises
+    ------
+    ConfigError
+        Spark is not installed, or refuses a parameter.
+    NotBuiltError
+        There is no workspace, or it has no ratings.
+    """
+    from cf.models import spark_als
+
+    ratings = open_ratings(Workspace.open(home))
+    return spark_als.grid_search(ratings, n_factors, n_iterations, penalties, n_folds=n_folds, seed=seed, spark=spark)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def test_films_are_named_by_any_id(tmp_path: Path, column: str, cell: str, expec
         ("movie_id,movieId,cast\n6,7,Jo\n", "line 1: expected one column movie_id, received movie_id and movieId"),
     ],
 )
-def test_names_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+def test_a_faulty_table_is_refused_by_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_content(table(tmp_path, text))
 

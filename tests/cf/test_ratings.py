@@ -107,6 +107,7 @@ def test_a_rating_with_a_time_counts_before_one_without(read: Read) -> None:
 RATED = st.tuples(st.integers(1, 3), st.integers(1, 3), st.sampled_from([0.5, 3.0, 5.0]), st.integers(1, 4))
 
 
+@pytest.mark.heavy
 @settings(max_examples=60, deadline=None)
 @given(rows=st.lists(RATED, min_size=1, max_size=12), data=st.data())
 def test_the_order_of_rows_does_not_matter(

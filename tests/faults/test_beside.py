@@ -34,6 +34,8 @@ from tests.faults.conftest import RecordCases
 from tests.faults.interleaving import Choose, Interleaving, at_random, once_at
 from tests.faults.small_workspace import make_workspace, write_films, write_posters
 
+pytestmark = pytest.mark.heavy
+
 Answer = tuple[Any, tuple[str, ...]]
 """What a reader answers, and its notes."""
 Read = Callable[[Path], Answer]

@@ -27,6 +27,8 @@ from keyart.workspace.contents import open_films_and_ratings, open_ratings
 from keyart.workspace.layout import Workspace
 from tests.faults.small_workspace import make_workspace, write_films
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -83,7 +85,9 @@ def test_a_model_of_earlier_ratings_is_out_of_date(home: Path, loaded_before: Ca
     assert notes == ("the ratings have changed since ease was fitted; run `keyart fit ease` again",)
 
 
-def test_tuning_stores_no_model_as_current_that_is_not(home: Path, loaded_before: Callable[..., None]) -> None:
+def test_a_model_tuned_on_earlier_ratings_is_noted_as_out_of_date(
+    home: Path, loaded_before: Callable[..., None]
+) -> None:
     loaded_before(Recommender, "fit")
     tune(home, "ease", n_films=5)
     _, notes = open_model(Workspace.open(home), "ease")

@@ -175,6 +175,7 @@ def test_without_posters_nothing_is_done(encoder: Encoder, store: FeatureStore) 
     assert extract_features([], encoder, store) == ExtractReport(0, 0, ())
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("n_pictures", [15, 16, 17, 40])
 @pytest.mark.parametrize("shard_rows", [1, 16, 20, 256])
 def test_the_size_of_shards_and_batches_does_not_matter(

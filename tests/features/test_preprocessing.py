@@ -123,6 +123,7 @@ def test_presets_are_the_modes_of_keras(mode: str) -> None:
     np.testing.assert_allclose(output, small_model().predict(expected, verbose=0), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("engine", ["keras", "onnx"])
 @pytest.mark.parametrize("text", TEXTS)
 def test_both_engines_compute_what_the_text_says(engine: Engine, text: str, tmp_path: Path) -> None:

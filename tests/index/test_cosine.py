@@ -336,6 +336,7 @@ def test_other_features_of_the_same_posters_are_refused(
 # Closing
 
 
+@pytest.mark.heavy
 def test_close_releases_the_files(kind: Kind, tmp_path: Path) -> None:
     films = films_of(random_features(1, 200).astype(kind.dtype))
     kind.build(films).save(tmp_path)

@@ -258,6 +258,7 @@ def test_removing_an_index_keeps_other_files(kind: Kind, saved_dir: Path) -> Non
 # Other processes
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("name", "step"),
     [("inverted lists", 6), *(pytest.param(name, 1, marks=pytest.mark.slow) for name in KINDS)],

@@ -24,6 +24,8 @@ from tests.keyart.conftest import Run, save_tiny_network
 from tests.posters.pictures import draw_poster
 from tests.records import rewrite_record
 
+pytestmark = pytest.mark.heavy
+
 TINY, OTHER = "tiny", "other-one"
 
 

@@ -310,7 +310,7 @@ def test_recommendations_are_as_recorded(workspace: Workspace, name: str) -> Non
     assert not differences(model(workspace, name), recorded_model(workspace, name))
 
 
-def test_every_recommender_is_in_the_old_workspace(workspace: Workspace) -> None:
+def test_the_old_workspace_has_all_recommenders_of_its_time(workspace: Workspace) -> None:
     assert {path.name for path in (workspace.home / "cf").iterdir()} == {*ANSWERS["models"], "cold-start"}
     assert set(ANSWERS["models"]) <= set(MODELS)
 

@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from catalog.extras import pip_install
 from tests.test_layers import ROOT
+
+pytestmark = pytest.mark.heavy
 
 PROGRAM = """
 import sys

@@ -18,6 +18,8 @@ from posters.tmdb import TmdbClient
 from tests.posters.test_rate_limit import busiest_second
 from tests.posters.tmdb_server import V3_KEY, Fault, Request, TmdbServer
 
+pytestmark = pytest.mark.heavy
+
 TRANSIENT = (Fault.TOO_MANY_BARE, Fault.SERVER_ERROR, Fault.OVERLOADED, Fault.RESET, Fault.TRUNCATED)
 
 

@@ -14,6 +14,8 @@ from posters.store import PosterStore
 from posters.tmdb import TmdbClient
 from tests.posters.tmdb_server import V3_KEY, Fault, TmdbServer
 
+pytestmark = pytest.mark.heavy
+
 N_FILMS = 500
 N_RETRIES = 3
 HTTP = HttpOptions(timeout_s=1.0, n_retries=N_RETRIES, backoff_s=0)

@@ -23,6 +23,8 @@ from posters.tmdb import TmdbClient, TmdbFilm
 from tests.posters.pictures import declare_png, draw_poster
 from tests.posters.tmdb_server import V3_KEY, Fault, TmdbServer
 
+pytestmark = pytest.mark.heavy
+
 
 def film(movie_id: int, tmdb_id: int | None = None, imdb_id: str | None = None) -> Film:
     return Film(movie_id, f"Film {movie_id}", imdb_id=imdb_id, tmdb_id=tmdb_id)

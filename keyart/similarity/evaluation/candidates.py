@@ -17,15 +17,35 @@ _LENGTH_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Candidate:
-    """An embedding by name; `embed` takes features (n, n_features) and returns rows (n, d) of length 1."""
+    """An embedding to compare with others, by name.
+
+    Parameters
+    ----------
+    name : str
+        What the report calls it.
+    embed : callable
+        Takes features, float32 of shape (n, n_features), and returns rows of shape (n, d) and of length 1.
+    is_blend : bool, default False
+        Whether rows may be shorter than 1, as where a film is the mean film of one of several encoders.
+    """
 
     name: str
     embed: Callable[[Matrix], FloatMatrix]
-    # Rows of a blend are shorter than 1 where a film is the mean film of an encoder, which is like no other.
     is_blend: bool = False
 
     def embed_all(self, features: FilmFeatures) -> FloatMatrix:
-        """Embed all films, a block at a time: (n, d), all that is held in memory."""
+        """Embed all films, a block at a time; what comes of it is all that is held in memory.
+
+        Parameters
+        ----------
+        features : FilmFeatures
+            Those of n films.
+
+        Returns
+        -------
+        ndarray of shape (n, d), float32
+            The rows.
+        """
         units, start = np.empty((0, 0), np.float32), 0
         for block in features.blocks():
             rows = self.embed_rows(block)
@@ -36,7 +56,23 @@ class Candidate:
         return units
 
     def embed_rows(self, features: Matrix) -> FloatMatrix:
-        """Embed features; DataError where that gives numbers that cannot be compared."""
+        """Embed features, and check the rows.
+
+        Parameters
+        ----------
+        features : ndarray of shape (n, n_features), float32
+            Those of some films.
+
+        Returns
+        -------
+        ndarray of shape (n, d), float32
+            The rows.
+
+        Raises
+        ------
+        DataError
+            They are of another shape or length, or not finite.
+        """
         rows = np.asarray(self.embed(features), np.float32)
         if rows.ndim != 2 or len(rows) != len(features) or not np.isfinite(rows).all():
             raise DataError(

@@ -180,7 +180,7 @@ class UserService:
         option = home_option(self._workspace.home)
         notes = recommendation.notes
         if name is None:
-            notes = (*notes_on_default(default_model(self._workspace)), *notes)
+            notes = (*notes_on_default(recommendation.model), *notes)
         response = recommendation.to_dict() | {"notes": [complete(note, option) for note in notes]}
         response["results"] = [
             RecommendedFilm(**row, has_poster=self._has_poster(row["movie_id"])) for row in response["results"]

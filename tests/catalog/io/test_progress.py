@@ -135,7 +135,7 @@ def test_counts_so_far_are_shown_as_steps(capsys: pytest.CaptureFixture[str], mo
     assert capsys.readouterr().err == "fetch: 2 of 9 films\nfetch: 9 of 9 films\n"
 
 
-def test_silence_takes_names_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_silent_progress_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with silent("brew", 2, "pots") as advance:
         advance(0, "coffee")
         advance(1)

@@ -296,7 +296,7 @@ def test_a_keras_that_runs_code_of_files_is_refused(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["3.13.2", "3.14.0.dev2025", "4.0"])
-def test_a_keras_that_does_not_is_taken(version: str) -> None:
+def test_a_safe_version_of_keras_is_accepted(version: str) -> None:
     check_version(version)
 
 

@@ -192,7 +192,7 @@ def test_a_text_whose_tokens_the_network_does_not_take_is_refused(folder: Path) 
     assert "\n" not in str(raised.value)
 
 
-def test_unknown_words_are_known_and_refused_if_all_are(folder: Path) -> None:
+def test_unknown_words_are_listed_and_refused_if_none_is_known(folder: Path) -> None:
     pair = Pair.find(folder)
     embed = load_text(pair.textual, pair.tokenizer, pair.text_options())
     assert embed.unknown_words("A red zebra, a red moon") == ("A", "zebra", ",", "a")

@@ -25,6 +25,8 @@ from keyart.workspace.layout import Workspace
 from tests.keyart.conftest import Run
 from tests.posters.pictures import draw_poster
 
+pytestmark = pytest.mark.heavy
+
 _LONG = "The Assassination of the Harbour Master by the Coward Whose Name Fills a Whole Poster"
 _WIDE = "千と千尋の神隠しと港町の長い長い夏休みの物語、そしてその後の静かな冬"
 _TERMINAL = Callable[..., list[str]]

@@ -20,6 +20,8 @@ from keyart.workspace.contents import open_ratings
 from keyart.workspace.layout import Workspace
 from tests.keyart.conftest import Run
 
+pytestmark = pytest.mark.heavy
+
 KEYART = [sys.executable, "-c", "from keyart.cli import main; main()"]
 EVALUATE = ("evaluate", "models", "baseline", "most-rated", "--json")
 

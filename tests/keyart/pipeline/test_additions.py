@@ -30,6 +30,8 @@ from tests.damage import flip_bit
 from tests.keyart.conftest import Run
 from tests.posters.pictures import draw_poster
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture
 def poster(tmp_path: Path) -> Path:

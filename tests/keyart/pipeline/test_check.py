@@ -25,6 +25,8 @@ from keyart.workspace.layout import Workspace
 from tests.damage import flip_bit
 from tests.keyart.conftest import Run
 
+pytestmark = pytest.mark.heavy
+
 # By a pattern of the file: what `check` says of it, and whether a repair mends it.
 PARTS = {
     "workspace.json": ("workspace.json", True),

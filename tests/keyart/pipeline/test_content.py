@@ -79,7 +79,7 @@ def test_a_later_load_of_films_keeps_it_and_remove_takes_it_away(home: Path, mov
     assert {term.movie_id for term in terms(home)} == {6}
 
 
-def test_added_films_have_it(home: Path, run: Run, tmp_path: Path) -> None:
+def test_added_films_have_directors_cast_and_keywords(home: Path, run: Run, tmp_path: Path) -> None:
     write_bytes(tmp_path / "new.jpg", draw_poster(9))
     words = ("--title", "New One (1999)", "--director", "Ana Berg", "--cast", "Jo Lind", "--cast", "Mia Holm")
     done = run("add", tmp_path / "new.jpg", *words, "--keyword", "heist", "--home", home)
@@ -101,14 +101,16 @@ def test_a_table_of_new_films_may_have_its_columns(home: Path, run: Run, tmp_pat
     assert [term.term for term in terms(home)] == ["Jo", "Mia", "Ana", "heist"]
 
 
-def test_films_added_in_python_have_it(home: Path) -> None:
+def test_films_added_in_python_have_people_and_words(home: Path) -> None:
     add(home, [keyart.NewFilm(draw_poster(9), "New One", 1999, directors=["Ana"], cast=["Jo"], keywords=["heist"])])
     assert len(terms(home)) == 3
     with pytest.raises(TypeError, match="directors should be a sequence"):
         keyart.NewFilm(draw_poster(9), directors="Ana")
 
 
-def test_the_command_loads_it_alone_or_with_films(run: Run, movielens: Path, table: Path, tmp_path: Path) -> None:
+def test_the_command_loads_people_and_words_alone_or_with_films(
+    run: Run, movielens: Path, table: Path, tmp_path: Path
+) -> None:
     done = run("load", movielens, "--content", table, "--home", tmp_path / "new")
     assert "content of 2 films loaded: 2 directors, 2 actors and 3 keywords" in done.out
     assert "1 row matches no film:\n  line 4: IMDb id tt9999999" in done.err

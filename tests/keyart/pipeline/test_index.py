@@ -323,6 +323,7 @@ def test_next_build_removes_films_whose_poster_is_gone(home: Path) -> None:
     assert 3 not in [hit.movie_id for hit in Engine.open(home).similar(1, alpha=1)]
 
 
+@pytest.mark.heavy
 def test_random_weights_are_centered_by_default(home: Path) -> None:
     workspace = Workspace.open(home)
     remove_encoder(workspace, "tiny")

@@ -35,6 +35,8 @@ from tests.keyart.conftest import Run
 from tests.keyart.pipeline.test_alternates import put_alternates
 from tests.posters.pictures import draw_poster
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture
 def new(tmp_path: Path) -> NewFilm:

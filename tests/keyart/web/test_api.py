@@ -308,7 +308,7 @@ def test_a_picture_is_asked_about_with_films(address: str, home: Path, poster_fo
 @pytest.mark.parametrize(
     "path", ["api/films/1/sheet.jpg", "api/sheet.jpg?like=1&like=2", "api/films/1/why/2.jpg", "posters/1?width=160"]
 )
-def test_pictures_are_pictures(address: str, path: str) -> None:
+def test_posters_and_drawings_are_jpeg_files(address: str, path: str) -> None:
     answer = requests.get(f"{address}/{path}", timeout=60)
     assert answer.headers["content-type"] == "image/jpeg"
     with Image.open(io.BytesIO(answer.content)) as picture:

@@ -21,6 +21,8 @@ from tests.keyart.web.conftest import _SERVERS, eventually, serving
 from tests.keyart.web.test_serve_command import SERVE
 from tests.test_layers import ROOT
 
+pytestmark = pytest.mark.heavy
+
 Connect = Callable[..., socket.socket]
 
 NEEDS_ULIMIT = pytest.mark.skipif(sys.platform == "win32", reason="sets the limit of open files")

@@ -20,6 +20,8 @@ from keyart.web.address import is_loopback
 from tests.keyart.conftest import Run
 from tests.test_layers import ROOT
 
+pytestmark = pytest.mark.heavy
+
 _TOKEN = "a-token-of-more-than-sixteen-letters"
 SERVE = [sys.executable, "-c", "from keyart.cli import main; main()", "serve", "--port", "0"]
 
@@ -190,5 +192,5 @@ def test_this_machine(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["", "0.0.0.0", "::", "192.168.0.1", "127.0.0.1.example", "localhost.example"])
-def test_other_machines(host: str) -> None:
+def test_other_addresses_are_no_loopback(host: str) -> None:
     assert not is_loopback(host)
