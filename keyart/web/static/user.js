@@ -87,7 +87,7 @@ function showUser(facts) {
 }
 
 function showProgress(rated) {
-  at("count").textContent = t("{n} of {all}", { n: rated.size, all: ENOUGH });
+  at("count").textContent = t("{n} of {all}", { n: String(rated.size), all: String(ENOUGH) });
   at("progress").value = Math.min(rated.size, ENOUGH);
   at("again").disabled = !rated.size;
 }
