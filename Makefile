@@ -28,10 +28,10 @@ lint: $(VENV)/.installed-dev ## style and docstrings
 types: $(VENV)/.installed-dev ## static types
 	$(BIN)/mypy
 
-test: check ## lint, types and tests, about 10 minutes on 2 cores
+test: check ## lint, types and tests, 10 to 20 minutes on 2 cores
 	$(PYTEST)
 
-test-fast: $(VENV)/.installed-dev ## tests for daily work, about 3 minutes: no Spark, browser, training or real data
+test-fast: $(VENV)/.installed-dev ## tests for daily work, 2 to 4 minutes: no Spark, browser, server process, training or real data
 	$(PYTEST) -m "not slow and not release and not heavy and not faults"
 
 test-release: $(VENV)/.installed-dev ## the longest tests, before a release: about 3 minutes
