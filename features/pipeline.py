@@ -130,9 +130,9 @@ def compute(
 
 def decode(picture: Picture, framing: Framing, known: Mapping[Any, str] | None = None) -> Decoded | Known | Broken:
     """Read, hash and decode an image, unless its features are there already; raises nothing."""
-    name, sha256, there = picture.picture_id, picture.sha256, (known or {}).get(picture.picture_id)
+    name, sha256, present = picture.picture_id, picture.sha256, (known or {}).get(picture.picture_id)
     path = None if isinstance(picture.source, bytes) else printable(picture.source)
-    if sha256 is not None and there == sha256:
+    if sha256 is not None and present == sha256:
         return Known(name, sha256)
     try:
         # Read once, so that the hash is of what is decoded.
@@ -148,7 +148,7 @@ def decode(picture: Picture, framing: Framing, known: Mapping[Any, str] | None =
         # Features of what the file has become must not pass for those of what it was.
         return Broken(name, f"{path or name} has another hash than recorded; import or fetch it again", sha256)
     sha256 = computed
-    if there == sha256:
+    if present == sha256:
         return Known(name, sha256)
     try:
         pixels, (width, height) = read_image(content, framing, path)

@@ -172,35 +172,35 @@ class FeatureStore:
         """
         store = cls(folder, identity, origin, map_shape, text_sha256)
         try:
-            there = cls.open(folder)
+            existing = cls.open(folder)
         except NotBuiltError:
-            there = None
+            existing = None
         except DataError:
             if not rebuild:
                 raise
-            there = None
-        if there is not None and there.identity != identity:
+            existing = None
+        if existing is not None and existing.identity != identity:
             if not rebuild:
-                recorded = there.identity.preprocessing
+                recorded = existing.identity.preprocessing
                 option = f" (--preprocessing {recorded})" if recorded != identity.preprocessing else ""
                 raise OtherFeaturesError(
-                    f"{folder} holds features of {there.identity}, these would be of {identity}; features of two "
+                    f"{folder} holds features of {existing.identity}, these would be of {identity}; features of two "
                     f"networks never mix: extract with the same options{option}, or begin anew with --rebuild"
                 )
-            there = None
-        if there is None and (folder / _RECORD).is_file():
+            existing = None
+        if existing is None and (folder / _RECORD).is_file():
             # The record stays until it is replaced: without it, the workspace would not know this encoder by its name.
             store._remove_rows()
-        elif there is None:
+        elif existing is None:
             # What an interrupted `clear` left is not of this network.
             store.clear()
         if whitening is not None:
             # Also where it should be there already: it may have been lost, and learned again.
             whitening.save(folder / _WHITENING)
-        if there is None or there._beside_identity() != store._beside_identity():
+        if existing is None or existing._beside_identity() != store._beside_identity():
             content = {"identity": identity.as_dict(), **store._beside_identity()}
             write_record(folder / _RECORD, _STORE, _VERSION, content)
-        if whitening is None and there is None:
+        if whitening is None and existing is None:
             remove_file(folder / _WHITENING)
         return store
 

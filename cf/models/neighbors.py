@@ -223,7 +223,7 @@ class ArticleItemCosine(Recommender):
 
 
 def _nearest(
-    asked: sparse.csr_array, others: sparse.csr_array, shrinkage: float, k: int, *, themselves: bool = False
+    queries: sparse.csr_array, others: sparse.csr_array, shrinkage: float, k: int, *, themselves: bool = False
 ) -> sparse.csr_array:
     """Keep, of the shrunk cosines of each row asked about with all others, the k largest above 0.
 
@@ -232,8 +232,8 @@ def _nearest(
     """
     directions, marks = _directions(others).T.tocsr(), _marks(others).T.tocsr()
     parts = []
-    for start, stop in _blocks(asked, others):
-        block = asked[start:stop]
+    for start, stop in _blocks(queries, others):
+        block = queries[start:stop]
         weights = sparse.csr_array(_marks(block) @ marks)
         weights.data = weights.data / (weights.data + shrinkage)
         similarities = sparse.csr_array((_directions(block) @ directions).multiply(weights))
@@ -244,14 +244,14 @@ def _nearest(
     return nearest
 
 
-def _blocks(asked: sparse.csr_array, others: sparse.csr_array) -> Iterator[tuple[int, int]]:
+def _blocks(queries: sparse.csr_array, others: sparse.csr_array) -> Iterator[tuple[int, int]]:
     """Yield where blocks of rows begin and end, each of few enough cells that may be above 0.
 
     Blocks of as many rows as `others` leaves room for would be more with every row, and a product of each passes over
     all of `others`: time would grow with the square of the rows, though most have nothing in common.
     """
     n_of_column = np.bincount(others.indices, minlength=others.shape[1])
-    n_products = sparse.csr_array((n_of_column[asked.indices], asked.indices, asked.indptr), shape=asked.shape)
+    n_products = sparse.csr_array((n_of_column[queries.indices], queries.indices, queries.indptr), shape=queries.shape)
     ends = np.cumsum(np.minimum(n_products.sum(axis=1), others.shape[0]))
     start = 0
     while start < len(ends):

@@ -39,7 +39,7 @@ class Backbone:
         if n_pictures < self.batch_size:
             padding = np.zeros((self.batch_size - n_pictures, *pixels.shape[1:]), np.uint8)
             pixels = np.concatenate([pixels, padding])
-        return _kept(self.infer(pixels)[:n_pictures], self.preprocessing)
+        return _pooled_tokens(self.infer(pixels)[:n_pictures], self.preprocessing)
 
 
 def kept_shape(shape: tuple[int, ...], preprocessing: Preprocessing, name: str) -> tuple[int, ...]:
@@ -54,7 +54,7 @@ def kept_shape(shape: tuple[int, ...], preprocessing: Preprocessing, name: str) 
     return shape[1:]
 
 
-def _kept(output: Floats, preprocessing: Preprocessing) -> Floats:
+def _pooled_tokens(output: Floats, preprocessing: Preprocessing) -> Floats:
     match preprocessing.tokens:
         case "first":
             return output[:, 0]

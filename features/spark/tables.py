@@ -114,8 +114,8 @@ def joined_with_known(pictures: DataFrame, store: FeatureStore) -> tuple[DataFra
         )
     id_column = pa.array(rows.picture_ids.tolist(), pa.int64() if id_type == "bigint" else pa.string())
     known = pa.table({"id": id_column, "known_sha256": pa.array(rows.poster_sha256s, pa.string())})
-    there = pictures.sparkSession.createDataFrame(known)
-    return pictures.join(F.broadcast(there), "id", "left"), id_type
+    present = pictures.sparkSession.createDataFrame(known)
+    return pictures.join(F.broadcast(present), "id", "left"), id_type
 
 
 def _path(picture: Picture) -> str:

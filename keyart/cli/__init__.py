@@ -136,7 +136,7 @@ def _run(arguments: list[str]) -> int:
         if isinstance(error.__context__, EOFError):
             _print_error(_one_line(error.__context__))
             return 1
-        _print_error("; ".join(["interrupted", *_kept(error)]))
+        _print_error("; ".join(["interrupted", *_finished_part(error)]))
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader of standard output is gone, as with `head`. Python would report it again while it shuts down.
@@ -152,8 +152,8 @@ def _run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _kept(error: BaseException) -> list[str]:
-    """Return what an interrupted command keeps; Click wraps the interruption, perhaps twice."""
+def _finished_part(error: BaseException) -> list[str]:
+    """Return what was finished of an interrupted command; Click wraps the interruption, perhaps twice."""
     reasons = (error, error.__cause__, error.__context__)
     return next(([str(one)] for one in reasons if isinstance(one, Interrupted)), [])
 

@@ -74,7 +74,7 @@ class Findings:
     def __init__(self, workspace: Workspace, *, trusts_databases: bool = False) -> None:
         self.workspace = workspace
         self.trusts_databases = trusts_databases
-        self.found: list[Fault] = []
+        self.faults: list[Fault] = []
         # What earlier versions wrote without checksums.
         self.unverified: list[str] = []
         # Databases that were changed since their checksums were recorded.
@@ -83,8 +83,8 @@ class Findings:
     def add(self, path: Path, problem: str, remedy: str, mend: Mend = Mend.NOTHING, about: str = "") -> None:
         """Add a finding; the path is named from the workspace."""
         finding = Fault(self.name_of(path), _ADVICE.split(problem, maxsplit=1)[0], remedy, mend, about)
-        if finding not in self.found:
-            self.found.append(finding)
+        if finding not in self.faults:
+            self.faults.append(finding)
 
     def name_of(self, path: Path) -> str:
         """Name a path from the workspace, for messages."""
@@ -102,10 +102,10 @@ class Findings:
 
     def is_fine(self, read: Callable[[], object], path: Path, remedy: str, mend: Mend, about: str = "") -> bool:
         """Call a function that reads a part; return whether it could, and add a finding otherwise."""
-        n_before = len(self.found)
+        n_before = len(self.faults)
         with self.of(path, remedy, mend, about):
             read()
-        return len(self.found) == n_before
+        return len(self.faults) == n_before
 
     def note_unverified(self, record_path: Path) -> None:
         """Note a readable record without a checksum."""

@@ -108,10 +108,12 @@ def check(
     repairs = _Repairs()
     # What is mended may show what was made from it, which is outdated then.
     for _ in range(_N_ROUNDS if repair else 0):
-        if not repairs.run(workspace, found.found, progress):
+        if not repairs.run(workspace, found.faults, progress):
             break
         workspace, found = _checked(home, progress, trust_databases)
-    return CheckReport(_completed(found.found, workspace), tuple(repairs.mended), (*repairs.notes, *_unverified(found)))
+    return CheckReport(
+        _completed(found.faults, workspace), tuple(repairs.mended), (*repairs.notes, *_unverified(found))
+    )
 
 
 def _checked(home: Home, progress: Progress, trust_databases: bool) -> tuple[Workspace, Findings]:
@@ -119,7 +121,7 @@ def _checked(home: Home, progress: Progress, trust_databases: bool) -> tuple[Wor
     if lost_record:
         # Nobody knows what else belongs to the workspace before it is mended.
         found = Findings(workspace)
-        found.found.append(lost_record)
+        found.faults.append(lost_record)
         return workspace, found
     for folder in lock_folders(workspace):
         check_idle(folder)

@@ -367,14 +367,16 @@ def _open_gallery(home: Home | None, options: LookAlikeOptions) -> _Opened:
 
 
 def _workspace_gallery(workspace: Workspace, options: LookAlikeOptions) -> _Opened:
-    asked = {"+".join(map(name_of, views)): views for views in (open_views(workspace, one) for one in options.encoders)}
-    each = {view.encoder: view for views in asked.values() for view in views}
+    by_name = {
+        "+".join(map(name_of, views)): views for views in (open_views(workspace, one) for one in options.encoders)
+    }
+    each = {view.encoder: view for views in by_name.values() for view in views}
     if len(each) < 2:
         return workspace_gallery(next(iter(each.values()), workspace)), options.embeddings, ()
     gallery, columns = encoders_gallery(list(each.values()))
     candidates, unfitted = [], []
-    for encoder, embedding in product(asked, options.embeddings):
-        name, parts = _column(encoder, embedding, options), [columns[name_of(view)] for view in asked[encoder]]
+    for encoder, embedding in product(by_name, options.embeddings):
+        name, parts = _column(encoder, embedding, options), [columns[name_of(view)] for view in by_name[encoder]]
         try:
             candidates.append(blended_candidate(name, embedding, parts))
         except DataError as error:
@@ -452,7 +454,7 @@ def _alternate(gallery: Gallery, pairs: Sequence[Pair] | None, options: LookAlik
     if not gallery.posters:
         raise ConfigError("it needs the folder of the posters, which are compared with the others")
     questions = alternate_questions(gallery, pairs, options.half, options.seed, progress)
-    if not questions.asked:
+    if not questions.items:
         reasons = "; ".join(str(one) for one in questions.left_out)
         raise DataError("there is no pair to ask about" + in_half(options.half) + (f"; {reasons}" if reasons else ""))
     return AlternateTask(questions)
@@ -462,6 +464,6 @@ def _distortion(gallery: Gallery, options: LookAlikeOptions, progress: Progress)
     if not gallery.posters:
         raise ConfigError("it needs the folder of the posters, which are distorted")
     questions = distorted_questions(gallery, options.n_distorted, options.half, options.seed, progress)
-    if not questions.asked:
+    if not questions.items:
         raise DataError("no poster of a film with features can be read" + in_half(options.half))
     return DistortionTask(questions)

@@ -96,7 +96,7 @@ def remove(home: Home, films: Sequence[int | str], *, progress: Progress = silen
     for folder in (workspace.home, workspace.posters_dir, workspace.features_dir, workspace.index_dir):
         check_free(folder)
     with exclusive(workspace.home):
-        found, notes = _found(workspace, films)
+        found, notes = _films_to_remove(workspace, films)
         movie_ids = {film.movie_id for film in found}
         # Nothing else of the workspace can be opened as long as the catalog holds such a film.
         Catalog.remove(workspace.catalog_path, [movie_id for movie_id in movie_ids if movie_id > MAX_ID])
@@ -109,7 +109,7 @@ def remove(home: Home, films: Sequence[int | str], *, progress: Progress = silen
     return RemoveReport(found, n_indexed[0] if n_indexed else 0, tuple(notes))
 
 
-def _found(workspace: Workspace, films: Sequence[int | str]) -> tuple[tuple[Film, ...], list[str]]:
+def _films_to_remove(workspace: Workspace, films: Sequence[int | str]) -> tuple[tuple[Film, ...], list[str]]:
     """Find all films, before any is removed, and what a user should know of them."""
     if isinstance(films, str | int) or not films:
         raise ConfigError(f"expected a sequence of films by title or id, received {films!r}")

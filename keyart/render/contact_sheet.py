@@ -36,8 +36,8 @@ def write_contact_sheet(result: SimilarFilms, path: str | Path) -> None:
     StoreError
         The file cannot be written.
     """
-    asked = (result.query, *result.query.like, *result.query.unlike)
-    posters = (*(film.poster_path for film in asked), *(hit.poster_path for hit in result))
+    subjects = (result.query, *result.query.like, *result.query.unlike)
+    posters = (*(film.poster_path for film in subjects), *(hit.poster_path for hit in result))
     save_sheet(draw_sheet(result), Path(path), posters)
 
 

@@ -190,10 +190,10 @@ class MixedQuery:
         self, hits: Sequence[Hit], scan: Scan | None, content: ContentSimilarity | None = None
     ) -> tuple[Hit, ...]:
         """Add to each hit which of the liked films it is nearest to, and its cosines with all parts."""
-        asked, found = _items((*self.like, *self.unlike)), [hit.movie_id for hit in hits]
-        cosines = np.full((len(found), len(asked)), np.nan)
+        parts, found = _items((*self.like, *self.unlike)), [hit.movie_id for hit in hits]
+        cosines = np.full((len(found), len(parts)), np.nan)
         if self.comparison is not None and scan is not None:
-            cosines = self.comparison.cosines(found, asked).astype(np.float64)
+            cosines = self.comparison.cosines(found, parts).astype(np.float64)
         liking = np.stack([_aligned(one, found) for one in self.liking], axis=1)
         agreeing = np.stack([_aligned(_content_of(one, content), found) for one in self.like], axis=1)
         return tuple(

@@ -19,7 +19,7 @@ from keyart.web.markup import Markup, element, joined
 from keyart.web.words import ENGLISH, Words, offered
 
 _STATIC = Path(__file__).parent / "static"
-_SAID = re.compile(r'(?<=\s)(aria-label|placeholder|title|alt)="([^"]+)"')
+_ATTRIBUTE = re.compile(r'(?<=\s)(aria-label|placeholder|title|alt)="([^"]+)"')
 
 
 def wants_page(request: Request) -> bool:
@@ -102,16 +102,18 @@ class _Translator(HTMLParser):
         written = self.get_starttag_text() or ""
         if tag == "html":
             written = f'<html lang="{self._words.tag}">'
-        self.written.append(_SAID.sub(lambda said: f'{said[1]}="{self._said(said[2])}"', written))
+        self.written.append(
+            _ATTRIBUTE.sub(lambda match: f'{match[1]}="{self._translated_attribute(match[2])}"', written)
+        )
 
     def handle_endtag(self, tag: str) -> None:
         self.written.append(f"</{tag}>")
 
     def handle_data(self, data: str) -> None:
         text = " ".join(data.split())
-        said = self._words(text)
-        whole = data if said == text else data.replace(data.strip(), said)
+        translated = self._words(text)
+        whole = data if translated == text else data.replace(data.strip(), translated)
         self.written.append(escape(whole, quote=False))
 
-    def _said(self, text: str) -> str:
+    def _translated_attribute(self, text: str) -> str:
         return escape(self._words(" ".join(unescape(text).split())))

@@ -204,8 +204,8 @@ class AuthenticationMiddleware:
         if wants_page(request):
             words = words_for(request)
             wrong = words("This is not the token of this server.") if is_wrong else ""
-            said = wrong if status == 401 else words.english(f"{detail}.")
-            refusal: Response = sign_in_page(request, self._public.root_path, status, said, headers)
+            problem_text = wrong if status == 401 else words.english(f"{detail}.")
+            refusal: Response = sign_in_page(request, self._public.root_path, status, problem_text, headers)
         else:
             refusal = problem(status, detail, headers)
         if status == 401 and _COOKIE in request.cookies:

@@ -284,7 +284,7 @@ def _films_of(catalog: Catalog, words: tuple[str, ...]) -> tuple[str, ...]:
     except AmbiguousFilmError:
         raise
     except UnknownFilmError as error:
-        alone = [_found(catalog, word) for word in words]
+        alone = [_names_a_film(catalog, word) for word in words]
         # A blank within a word was quoted, so every word is a title.
         is_each_a_title = any(" " in word.strip() for word in words) and len(words) > 1
         if len(words) == 1 or not (any(alone) or is_each_a_title):
@@ -298,7 +298,7 @@ def _films_of(catalog: Catalog, words: tuple[str, ...]) -> tuple[str, ...]:
     return (title,)
 
 
-def _found(catalog: Catalog, word: str) -> bool:
+def _names_a_film(catalog: Catalog, word: str) -> bool:
     """Return whether a word names a film, or several of the same title."""
     try:
         catalog.find(word)
@@ -310,7 +310,7 @@ def _found(catalog: Catalog, word: str) -> bool:
 
 
 def _notes_on_words(catalog: Catalog, words: tuple[str, ...], films: tuple[str, ...]) -> list[str]:
-    if len(films) != 1 or len(words) < 2 or not all(_found(catalog, word) for word in words):
+    if len(films) != 1 or len(words) < 2 or not all(_names_a_film(catalog, word) for word in words):
         return []
     label = catalog.find(films[0]).label
     return [f"{films[0]!r} was read as {label}; for a film of each word, add the year of each, or type movie_ids"]

@@ -34,13 +34,13 @@ class StylePrecision:
 def measure_styles(engine: Engine) -> StylePrecision:
     """Ask for the look-alikes of every film with a poster, by looks alone."""
     styles = {film.movie_id: film.style for film in films()}
-    asked = [film for film in films() if film.has_poster]
-    n_of_style = Counter(film.style for film in asked)
+    queries = [film for film in films() if film.has_poster]
+    n_of_style = Counter(film.style for film in queries)
     found = [
         np.mean([styles.get(hit.movie_id) == film.style for hit in engine.similar(film.movie_id, K, alpha=1.0)])
-        for film in asked
+        for film in queries
     ]
-    chance = [(n_of_style[film.style] - 1) / (len(asked) - 1) for film in asked]
+    chance = [(n_of_style[film.style] - 1) / (len(queries) - 1) for film in queries]
     gain = np.subtract(found, chance)
-    margin = 1.96 * float(gain.std(ddof=1)) / math.sqrt(len(asked))
+    margin = 1.96 * float(gain.std(ddof=1)) / math.sqrt(len(queries))
     return StylePrecision(float(np.mean(found)), float(np.mean(chance)), margin)

@@ -48,7 +48,7 @@ class Question:
 class Questions:
     """Features (n, n_features) of pictures, and the rows that each should find first: films with the same poster."""
 
-    asked: Sequence[Question]
+    items: Sequence[Question]
     features: Matrix
     targets: Sequence[Ids]
     groups: Sequence[str]
@@ -90,8 +90,8 @@ def alternate_questions(
             continue
         pictures.append(Picture(len(questions), pair.path))
         questions.append(Question(pair.movie_id))
-    asked, features = _computed(gallery, questions, pictures, len(pictures), reasons, progress)
-    return _questions(gallery, asked, features, left_out("pair", reasons))
+    items, features = _computed(gallery, questions, pictures, len(pictures), reasons, progress)
+    return _questions(gallery, items, features, left_out("pair", reasons))
 
 
 def _fault(gallery: Gallery, pair: Pair, rows: dict[int, int]) -> str | None:
@@ -124,8 +124,8 @@ def distorted_questions(
     questions = [Question(movie_id, *way) for movie_id in drawn for way in ways]
     reasons: list[tuple[str, object]] = []
     pictures = _distorted(gallery, questions, seed, reasons)
-    asked, features = _computed(gallery, questions, pictures, len(questions), reasons, progress)
-    return _questions(gallery, asked, features, left_out("poster", reasons))
+    items, features = _computed(gallery, questions, pictures, len(questions), reasons, progress)
+    return _questions(gallery, items, features, left_out("poster", reasons))
 
 
 def _distorted(
@@ -158,22 +158,22 @@ def _computed(
     """Compute the features of the questions' pictures; those that cannot be read are added to the reasons."""
     if gallery.encode is None:
         raise DataError("the network that the features are of is not known, so other pictures cannot be compared")
-    asked: list[Question] = []
+    items: list[Question] = []
     parts: list[Matrix] = []
     with progress("extract", n_pictures, "images") as advance:
         for event in gallery.encode(pictures, n_pictures) if n_pictures else ():
             if isinstance(event, Computed):
-                asked += [questions[int(row.picture_id)] for row in event.rows]
+                items += [questions[int(row.picture_id)] for row in event.rows]
                 parts.append(event.features)
                 advance(len(event.rows))
             elif isinstance(event, Broken):
                 reasons.append(("a picture cannot be read", questions[int(event.picture_id)].movie_id))
                 advance(1)
     features = np.concatenate(parts) if parts else np.empty((0, gallery.features.n_features), np.float16)
-    return asked, features
+    return items, features
 
 
-def _questions(gallery: Gallery, asked: list[Question], features: Matrix, faults: list[LeftOut]) -> Questions:
+def _questions(gallery: Gallery, items: list[Question], features: Matrix, faults: list[LeftOut]) -> Questions:
     rows, copies = gallery.rows(), gallery.copies()
-    targets = [copies[rows[one.movie_id]] for one in asked]
-    return Questions(asked, features, targets, [gallery.group(one.movie_id) for one in asked], tuple(faults))
+    targets = [copies[rows[one.movie_id]] for one in items]
+    return Questions(items, features, targets, [gallery.group(one.movie_id) for one in items], tuple(faults))

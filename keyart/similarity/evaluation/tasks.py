@@ -93,8 +93,8 @@ class DistortionTask:
 
     def outcomes(self, view: View) -> Iterator[Outcome]:
         is_first = (_ranks(view, self.questions) == 1).astype(np.float64)
-        kinds = np.array([one.kind for one in self.questions.asked])
-        strengths = np.array([one.strength for one in self.questions.asked])
+        kinds = np.array([one.kind for one in self.questions.items])
+        strengths = np.array([one.strength for one in self.questions.items])
         groups = np.array(self.questions.groups)
         mildest = strengths <= len(STRENGTHS) // 2
         yield Outcome("distortion", "recall@1, mild", is_first[mildest], groups[mildest].tolist())
@@ -167,16 +167,16 @@ class LabelTask:
         labels = np.zeros((len(sets), len(columns)), bool)
         for row, names in enumerate(sets):
             labels[row, [columns[one] for one in names]] = True
-        asked = [
+        queries = [
             row for row, movie_id in enumerate(gallery.movie_ids) if sets[row] and gallery.is_in(half, movie_id, seed)
         ]
-        if not asked:
+        if not queries:
             raise DataError(f"the {name}s of the films are not known{in_half(half)}")
-        rows = np.array(asked)
+        rows = np.array(queries)
         chance = float(measures.chance_agreement(labels)[rows].mean())
         if not chance:
             raise DataError(f"no two films have a {name} in common{in_half(half)}")
-        return cls(name, labels, rows, [gallery.group(gallery.movie_ids[row]) for row in asked], chance)
+        return cls(name, labels, rows, [gallery.group(gallery.movie_ids[row]) for row in queries], chance)
 
     def outcomes(self, view: View) -> Iterator[Outcome]:
         in_lists = measures.agreement(self.labels, view.lists)

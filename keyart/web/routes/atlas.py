@@ -41,14 +41,16 @@ def atlas_routes(service: AtlasService, pool: WorkerPool) -> APIRouter:
     async def atlas_sheet(name: Annotated[str, PathParameter(max_length=80)], size: _Size = "full") -> Response:
         if size == "small":
             return Response(
-                _found(await pool.run(service.small_sheet, name)), media_type="image/webp", headers=_FOREVER
+                _or_missing(await pool.run(service.small_sheet, name)), media_type="image/webp", headers=_FOREVER
             )
-        return FileResponse(_found(await pool.run(service.sheet_path, name)), media_type="image/webp", headers=_FOREVER)
+        return FileResponse(
+            _or_missing(await pool.run(service.sheet_path, name)), media_type="image/webp", headers=_FOREVER
+        )
 
     return router
 
 
-def _found(sheet: _Sheet | None) -> _Sheet:
+def _or_missing(sheet: _Sheet | None) -> _Sheet:
     if sheet is None:
         raise HTTPException(404, "the atlas has no such sheet; /api/atlas lists those it has")
     return sheet

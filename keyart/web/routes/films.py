@@ -75,10 +75,12 @@ _FILE = {"type": "string", "format": "binary"}
 
 def _image_body(form_of: str, form: dict[str, Any]) -> dict[str, Any]:
     """Describe a body that is an image, or a form."""
-    said = f"The image file itself, or a form with {form_of}, in which other fields are parameters of the query: "
+    description = (
+        f"The image file itself, or a form with {form_of}, in which other fields are parameters of the query: "
+    )
     content = {"image/*": {"schema": _FILE}, "multipart/form-data": {"schema": {"type": "object", **form}}}
     limits = f"{NAMED}; at most 10 MiB and 25 million pixels."
-    return {"requestBody": {"required": True, "description": said + limits, "content": content}}
+    return {"requestBody": {"required": True, "description": description + limits, "content": content}}
 
 
 _LIKED, _AVOIDED, _MOST_IMAGES = "image", "unlike_image", 8
@@ -313,15 +315,15 @@ def _add_image_queries(router: APIRouter, service: FilmService, images: ImageEnc
 
     @router.post("/api/similar.csv", summary="Look-alikes of images as CSV", openapi_extra=_IMAGES_BODY, **_CSV_FILE)
     async def image_csv(request: Request, query: Annotated[ImageMixQuery, Query()]) -> Response:
-        asked = await compared(request, query)
-        return _csv_file(await pools.comparing.run(service.similar_to_images, asked, query))
+        images = await compared(request, query)
+        return _csv_file(await pools.comparing.run(service.similar_to_images, images, query))
 
     @router.post(
         "/api/sheet.jpg", summary="Look-alikes of images as a contact sheet", openapi_extra=_IMAGES_BODY, **JPEG_FILE
     )
     async def image_sheet(request: Request, query: Annotated[ImageMixQuery, Query()]) -> Response:
-        asked = await compared(request, query)
-        return _sheet_file(await pools.drawing.run(service.contact_sheet_of_images, asked, query))
+        images = await compared(request, query)
+        return _sheet_file(await pools.drawing.run(service.contact_sheet_of_images, images, query))
 
 
 def _add_images(router: APIRouter, service: FilmService, images: ImageEncoder, pools: Pools) -> None:

@@ -108,16 +108,16 @@ def _examples(films: list[Film], words: Words, *, takes_text: bool) -> list[Mark
     ]
     if takes_text:
         # The words that a network takes are English.
-        said = words.markup("Described in words: “{text}”", text=words.english(_DESCRIPTION))
-        return [*examples, _example(f"?text={_DESCRIPTION.replace(' ', '+')}", said)]
-    said = words.markup("Like {film}, but not like {other}", film=_named(liked), other=_named(avoided))
-    return [*examples, _example(f"?film={liked.movie_id}&unlike={avoided.movie_id}", said, liked, avoided)]
+        caption = words.markup("Described in words: “{text}”", text=words.english(_DESCRIPTION))
+        return [*examples, _example(f"?text={_DESCRIPTION.replace(' ', '+')}", caption)]
+    caption = words.markup("Like {film}, but not like {other}", film=_named(liked), other=_named(avoided))
+    return [*examples, _example(f"?film={liked.movie_id}&unlike={avoided.movie_id}", caption, liked, avoided)]
 
 
 def _named(film: Film) -> Markup:
     return element("b", film.title)
 
 
-def _example(address: str, said: Markup, *films: Film) -> Markup:
+def _example(address: str, caption: Markup, *films: Film) -> Markup:
     images = [_image(film, "") for film in films]
-    return element("li", element("a", *images, element("span", said), href=address))
+    return element("li", element("a", *images, element("span", caption), href=address))

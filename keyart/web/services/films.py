@@ -387,10 +387,10 @@ class FilmService:
 
     def _look_alikes_of_images(self, images: Images, query: ImageMixQuery, k: int) -> SimilarFilms:
         mix = _mix(query, images)
-        asked = mix if len(mix.like) > 1 or mix.unlike else images.liked[0]
+        subject = mix if len(mix.like) > 1 or mix.unlike else images.liked[0]
         with self._engine_by(query.encoder).use() as engine:
             options = replace(_options(query, k), alpha=query.alpha, content=query.content)
-            return engine.similar(asked, options=options)
+            return engine.similar(subject, options=options)
 
     def _added(self, poster: bytes, facts: NewFilmRecord) -> AddReport:
         with self._engine.use() as engine:

@@ -124,7 +124,7 @@ def test_other_posters_are_found_and_the_same_picture_is_left_out(pictures: Gall
         write_bytes(folder / f"{name}.jpg", content)
     write_bytes(folder / "pairs.csv", b"movie_id\n1\n3\n77\n4\n5\n")
     questions = alternate_questions(pictures, read_pairs(folder / "pairs.csv"))
-    assert [one.movie_id for one in questions.asked] == [1]
+    assert [one.movie_id for one in questions.items] == [1]
     assert sorted(map(str, questions.left_out)) == [
         "1 pair left out: a picture cannot be read (5)",
         "1 pair left out: a picture is missing (4)",
@@ -149,7 +149,7 @@ def test_pairs_name_their_files_relative_to_the_table(tmp_path: Path) -> None:
 
 def test_distorted_posters_are_found_again(pictures: Gallery) -> None:
     questions = distorted_questions(pictures, 4)
-    assert len(questions.asked) == 4 * 21
+    assert len(questions.items) == 4 * 21
     assert questions.features.tolist() == distorted_questions(pictures, 4).features.tolist()
     found = measure(["cosine", "centered"], pictures, [DistortionTask(questions)]).measures
     assert by_name(found)["distortion recall@1, mild"] > by_name(found)["distortion recall@1, all"] > 0.5
@@ -167,7 +167,7 @@ def test_unreadable_posters_are_counted(pictures: Gallery) -> None:
     write_bytes(pictures.posters[3], b"text")
     questions = distorted_questions(pictures, 12)
     assert [str(one) for one in questions.left_out] == ["1 poster left out: it cannot be read (3)"]
-    assert len(questions.asked) == 11 * 21
+    assert len(questions.items) == 11 * 21
 
 
 def test_series_and_films_are_in_one_half() -> None:
@@ -182,7 +182,7 @@ def test_series_and_films_are_in_one_half() -> None:
 
 
 def test_halves_make_the_whole(pictures: Gallery) -> None:
-    asked = [{one.movie_id for one in distorted_questions(pictures, 12, half).asked} for half in ("choose", "report")]
+    asked = [{one.movie_id for one in distorted_questions(pictures, 12, half).items} for half in ("choose", "report")]
     assert asked[0] | asked[1] == set(range(1, 13))
     assert not asked[0] & asked[1]
 
