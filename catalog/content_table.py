@@ -38,10 +38,10 @@ def read_content(path: Path) -> list[ContentRow]:
     DataError names the line and column that is wrong.
     """
     optional = ("movie_id", "imdb_id", "tmdb_id", *TERM_COLUMNS)
-    found = [ContentRow(row.line, id_in(row), _terms(row)) for row in read_rows(path, (), optional)]
-    if not found:
+    matches = [ContentRow(row.line, id_in(row), _terms(row)) for row in read_rows(path, (), optional)]
+    if not matches:
         raise DataError(f"{path} lists no film; expected at least one row below the header")
-    return found
+    return matches
 
 
 def split_terms(text: str) -> tuple[str, ...]:

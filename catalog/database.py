@@ -119,8 +119,8 @@ def write_removed(path: Path, movie_ids: Iterable[int], removed_fact: str) -> No
 
 
 def _fact(connection: sqlite3.Connection, name: str) -> str:
-    found = connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-    return str(found[0]) if found else ""
+    result = connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+    return str(result[0]) if result else ""
 
 
 def film_of(row: tuple) -> Film:  # type: ignore[type-arg]

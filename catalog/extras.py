@@ -46,8 +46,8 @@ def pip_install(*distributions: str) -> str:
 
     Not by the extra's name: keyart is on no index, and an extra would install TensorFlow where it was left out.
     """
-    beside, found = Path(sys.executable).parent, shutil.which("pip")
-    is_beside = found is not None and Path(found).parent == beside
+    beside, pip = Path(sys.executable).parent, shutil.which("pip")
+    is_beside = pip is not None and Path(pip).parent == beside
     pip = "pip" if is_beside else f"{shlex.quote(sys.executable)} -m pip"
     return f"{pip} install {' '.join(distributions)}"
 

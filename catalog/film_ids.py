@@ -72,15 +72,15 @@ def parse_film_id(text: str) -> FilmId | None:
     ``movie:6``, are a movie_id. ``imdb:112818`` and the addresses of both sites are read as well.
     """
     text = text.strip()
-    if found := _ADDRESS.fullmatch(text):
-        return _film_id("imdb" if found["imdb"] else "tmdb", found["digits"])
-    found = _NAMED.fullmatch(text)
-    if found is None:
+    if match := _ADDRESS.fullmatch(text):
+        return _film_id("imdb" if match["imdb"] else "tmdb", match["digits"])
+    match = _NAMED.fullmatch(text)
+    if match is None:
         return None
-    kind = (found["kind"] or "").lower()
-    if found["tt"]:
-        return _film_id("imdb", found["digits"]) if kind in ("", "imdb") else None
-    return _film_id(kind or ("imdb" if is_imdb_number(found["digits"]) else "movie"), found["digits"])
+    kind = (match["kind"] or "").lower()
+    if match["tt"]:
+        return _film_id("imdb", match["digits"]) if kind in ("", "imdb") else None
+    return _film_id(kind or ("imdb" if is_imdb_number(match["digits"]) else "movie"), match["digits"])
 
 
 def is_imdb_number(text: str) -> bool:

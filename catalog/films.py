@@ -133,10 +133,10 @@ class Catalog:
 
     def film(self, movie_id: int) -> Film:
         """Return one film; UnknownFilmError if no film has this id."""
-        found = self.films([movie_id])
-        if not found:
+        result = self.films([movie_id])
+        if not result:
             raise UnknownFilmError(f"no film has the movie_id {movie_id}; this catalog holds {len(self)} films")
-        return found[movie_id]
+        return result[movie_id]
 
     def films(self, movie_ids: Iterable[int]) -> dict[int, Film]:
         """Return films by movie_id; unknown ids are left out."""
@@ -206,8 +206,8 @@ class Catalog:
         if wanted.genres:
             match_genres(wanted.genres, self.genres())
         clause, values = _condition(wanted)
-        found = {movie_id for (movie_id,) in self._rows(f"SELECT movie_id FROM films WHERE {clause}", values)}
-        return found if wanted.movie_ids is None else found.intersection(wanted.movie_ids)
+        matches = {movie_id for (movie_id,) in self._rows(f"SELECT movie_id FROM films WHERE {clause}", values)}
+        return matches if wanted.movie_ids is None else matches.intersection(wanted.movie_ids)
 
     def id_kinds(self) -> tuple[str, ...]:
         """Return which ids any film has beside its movie_id: "imdb", "tmdb"."""
@@ -216,9 +216,9 @@ class Catalog:
 
     def with_ids(self, film_ids: Iterable[FilmId]) -> tuple[frozenset[int], tuple[FilmId, ...]]:
         """Return the movie_ids of the films that have some of these ids, and the ids that no film has."""
-        found = {film_id: [film.movie_id for film in self._search.of_id(film_id)] for film_id in film_ids}
-        unknown = tuple(film_id for film_id, movie_ids in found.items() if not movie_ids)
-        return frozenset(movie_id for movie_ids in found.values() for movie_id in movie_ids), unknown
+        matches = {film_id: [film.movie_id for film in self._search.of_id(film_id)] for film_id in film_ids}
+        unknown = tuple(film_id for film_id, movie_ids in matches.items() if not movie_ids)
+        return frozenset(movie_id for movie_ids in matches.values() for movie_id in movie_ids), unknown
 
     def genres(self) -> tuple[str, ...]:
         """Return the genres of all films in alphabetical order."""

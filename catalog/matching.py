@@ -79,9 +79,9 @@ class FilmMatcher:
         return self._by_parts(keys, _keys_of_parts(parsed.title), wanted)
 
     def _by_parts(self, keys: Iterable[str], parts: Iterable[str], year: int | None) -> Sequence[Film]:
-        found = [film for key in keys for film in self._by_part.get(key, ())]
-        found += [film for key in parts for film in self._by_title.get(key, ())]
-        films = {film.movie_id: film for film in found if year is not None and film.year == year}
+        matches = [film for key in keys for film in self._by_part.get(key, ())]
+        matches += [film for key in parts for film in self._by_title.get(key, ())]
+        films = {film.movie_id: film for film in matches if year is not None and film.year == year}
         return tuple(films.values()) if len(films) == 1 else ()
 
 

@@ -72,10 +72,10 @@ def read_films(folder: Path) -> FilmFiles:
         )
     path = first_of(folder, _FILM_NAMES)
     if path is None:
-        found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
+        result = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
         raise DataError(
             f"{folder} holds no data set that is known; expected {KNOWN}, or a table of your own with --columns; "
-            f"found {found}"
+            f"found {result}"
         )
     if path.name == "u.item":
         films, notes = sort_films(_read_u_item(path), path)

@@ -47,8 +47,8 @@ class TitleSearch:
         if not text:
             raise UnknownFilmError("no film is named; give a title such as 'Heat (1995)' or an id")
         film_id = parse_film_id(text)
-        if film_id and (found := self.of_id(film_id)):
-            return _only(film_id, found)
+        if film_id and (result := self.of_id(film_id)):
+            return _only(film_id, result)
         # Any other number may be a title.
         if film_id and not _is_number(text, film_id):
             raise UnknownFilmError(f"no film has the {film_id}")
@@ -90,10 +90,10 @@ class TitleSearch:
         return tuple(self._matches(text)) if _is_number(text, parse_film_id(text)) else ()
 
     def others_meant(self, text: str) -> tuple[Film, ...]:
-        found = self.find(text)
+        result = self.find(text)
         if parse_film_id(text) or any(year for _, year in _readings(text)):
             return ()
-        return tuple(film for film in self._matches(found.title) if film.movie_id != found.movie_id)
+        return tuple(film for film in self._matches(result.title) if film.movie_id != result.movie_id)
 
     def of_id(self, film_id: FilmId) -> list[Film]:
         """Return the films that have an id, by movie_id."""
@@ -212,8 +212,8 @@ class TitleSearch:
 
         titles = self._rows("SELECT key, movie_id FROM titles", ())
         keys = [key for key, _ in titles]
-        found = process.extract(key, keys, scorer=fuzz.ratio, limit=_N_SIMILAR, score_cutoff=_MIN_PART_SIMILARITY)
-        return self._best_first((titles[row][1], score) for _, score, row in found)
+        result = process.extract(key, keys, scorer=fuzz.ratio, limit=_N_SIMILAR, score_cutoff=_MIN_PART_SIMILARITY)
+        return self._best_first((titles[row][1], score) for _, score, row in result)
 
     def _best_first(self, scored: Iterable[tuple[int, float]]) -> list[int]:
         """Sort movie_ids by their scores, the highest first, then the best known."""

@@ -44,12 +44,12 @@ def parts_of_series(films: Iterable[Film]) -> dict[int, tuple[int, ...]]:
     for film in films:
         if film.year is not None and (name := series_name(film.title)):
             series[name].append(film)
-    found = {
+    matches = {
         film.movie_id: tuple(other.movie_id for other in members if _are_parts(film, other))
         for members in series.values()
         for film in members
     }
-    return {movie_id: others for movie_id, others in sorted(found.items()) if others}
+    return {movie_id: others for movie_id, others in sorted(matches.items()) if others}
 
 
 def _are_parts(one: Film, other: Film) -> bool:

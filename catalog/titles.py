@@ -55,13 +55,13 @@ def parse_title(text: str) -> ParsedTitle:
     # Some file systems decompose letters with accents.
     rest = unicodedata.normalize("NFC", clean(text)).strip()
     year = None
-    if found := _YEAR_AT_END.search(rest):
-        year, rest = int(found["year"]), rest[: found.start()].rstrip()
+    if match := _YEAR_AT_END.search(rest):
+        year, rest = int(match["year"]), rest[: match.start()].rstrip()
     alternatives: list[str] = []
     # "Birdman: Or (The Unexpected Virtue of Ignorance)" goes on inside its parentheses.
-    while (found := _PARENTHESES_AT_END.search(rest)) and not rest[: found.start()].lower().endswith(" or"):
-        alternatives.insert(0, article_first(_ALSO_KNOWN_AS.sub("", found["inside"].strip())))
-        rest = rest[: found.start()].rstrip()
+    while (match := _PARENTHESES_AT_END.search(rest)) and not rest[: match.start()].lower().endswith(" or"):
+        alternatives.insert(0, article_first(_ALSO_KNOWN_AS.sub("", match["inside"].strip())))
+        rest = rest[: match.start()].rstrip()
     return ParsedTitle(article_first(rest), tuple(name for name in alternatives if name), year)
 
 
@@ -73,17 +73,17 @@ def notes_on_titles(n_cleaned: int) -> tuple[str, ...]:
 
 def article_first(title: str) -> str:
     """Move an article from the end of a title to its beginning: "Matrix, The", "Avventura, L'"."""
-    found = _ARTICLE_AT_END.match(title)
-    if not found:
+    match = _ARTICLE_AT_END.match(title)
+    if not match:
         return title
-    gap = "" if found["article"].endswith("'") else " "
-    return f"{found['article']}{gap}{found['rest']}"
+    gap = "" if match["article"].endswith("'") else " "
+    return f"{match['article']}{gap}{match['rest']}"
 
 
 def split_bare_year(text: str) -> tuple[str, int] | None:
     """Split a text such as ``"heat 1995"`` into a title and a year; None without a year after a title."""
-    found = _BARE_YEAR_AT_END.search(text)
-    return (text[: found.start()], int(found["year"])) if found else None
+    match = _BARE_YEAR_AT_END.search(text)
+    return (text[: match.start()], int(match["year"])) if match else None
 
 
 def title_key(title: str) -> str:

@@ -249,11 +249,11 @@ class Recommender(ABC):
             ``ease`` and ``item-cosine`` do; else the model's similarities of the films. NaN where it knows neither.
         """
         columns, films = rows_of(self.movie_ids_, history.movie_ids), rows_of(self.movie_ids_, movie_ids)
-        found = np.full((len(columns), len(films)), np.nan, np.float32)
+        result = np.full((len(columns), len(films)), np.nan, np.float32)
         known, wanted = np.flatnonzero(columns >= 0), np.flatnonzero(films >= 0)
         if len(known) and len(wanted):
-            found[np.ix_(known, wanted)] = self._contributions(self.aligned(history), films[wanted])
-        return found
+            result[np.ix_(known, wanted)] = self._contributions(self.aligned(history), films[wanted])
+        return result
 
     def aligned(self, histories: RatingMatrix) -> sparse.csr_array:
         """Arrange ratings by the model's columns.

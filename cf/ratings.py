@@ -137,9 +137,9 @@ class Ratings:
         among_equals = np.where(self.timestamps > 0, self.values, np.arange(len(self)))
         order = np.lexsort((among_equals, self.timestamps, pairs))
         is_last = np.append(np.diff(pairs[order]) > 0, True)
-        kept = self.where(order[is_last])
-        n_replaced = self.n_replaced + len(self) - len(kept)
-        return replace(kept, n_replaced=n_replaced, is_halved=self.is_halved)
+        remaining = self.where(order[is_last])
+        n_replaced = self.n_replaced + len(self) - len(remaining)
+        return replace(remaining, n_replaced=n_replaced, is_halved=self.is_halved)
 
     def digest(self) -> str:
         """Hash the ratings; their order does not matter."""

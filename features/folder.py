@@ -19,13 +19,13 @@ def pictures_in(folder: Path) -> list[Picture]:
     picture and one named ``.txt`` is none. Hidden files and folders are passed over, links to folders are not followed.
     """
     paths = _files_below(folder)
-    found = [Picture(printable(path.relative_to(folder).as_posix()), path) for path in paths if _is_picture(path)]
-    if not found:
+    matches = [Picture(printable(path.relative_to(folder).as_posix()), path) for path in paths if _is_picture(path)]
+    if not matches:
         others = listed_endings(count_others(folder))
         raise DataError(
             f"{folder} holds no images; expected files named {', '.join(sorted(SUFFIXES))}, found {others or 'none'}"
         )
-    return sorted(found, key=lambda picture: str(picture.picture_id))
+    return sorted(matches, key=lambda picture: str(picture.picture_id))
 
 
 def count_others(folder: Path) -> dict[str, int]:

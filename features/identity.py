@@ -33,11 +33,11 @@ class Identity:
         return asdict(self)
 
     def __str__(self) -> str:
-        kept = "" if self.pooling == "raw" else f", {self.pooling}"
+        pooled = "" if self.pooling == "raw" else f", {self.pooling}"
         # Features had no other for long, so only another is worth a word.
         preprocessed = "" if self.preprocessing == "caffe" else f", preprocessing {self.preprocessing}"
         whitened = f", whitening {self.whitening_sha256[:8]}" if self.whitening_sha256 else ""
         return (
             f"{self.backbone} ({self.n_features} columns, weights {self.weights_sha256[:8]}, layers "
-            f"{self.architecture_sha256[:8]}, resize {self.resize}{preprocessed}{kept}{whitened})"
+            f"{self.architecture_sha256[:8]}, resize {self.resize}{preprocessed}{pooled}{whitened})"
         )

@@ -79,8 +79,8 @@ def stem_of(number: int) -> str:
 
 def number_of(name: str) -> int | None:
     """Return a shard's number from the name of one of its files; None for any other file, such as a user's own."""
-    found = _FILE_NAME.fullmatch(name)
-    return int(found[1]) if found else None
+    match = _FILE_NAME.fullmatch(name)
+    return int(match[1]) if match else None
 
 
 def shard_files(number: int, table: pd.DataFrame, features: npt.NDArray[np.float16]) -> Iterator[tuple[str, bytes]]:

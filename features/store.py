@@ -88,9 +88,9 @@ class FeatureRows:
     def of_posters(self, sha256s: Mapping[Any, str]) -> FeatureRows:
         """Keep the rows whose image's present file, of the given hash, is the one they were computed from."""
         pairs = zip(self.picture_ids.tolist(), self.poster_sha256s, strict=True)
-        kept = [row for row, (picture_id, sha256) in enumerate(pairs) if sha256s.get(picture_id) == sha256]
-        hashes = tuple(self.poster_sha256s[row] for row in kept)
-        return FeatureRows(self.picture_ids[kept], hashes, self.shards[kept], self.rows[kept])
+        remaining = [row for row, (picture_id, sha256) in enumerate(pairs) if sha256s.get(picture_id) == sha256]
+        hashes = tuple(self.poster_sha256s[row] for row in remaining)
+        return FeatureRows(self.picture_ids[remaining], hashes, self.shards[remaining], self.rows[remaining])
 
 
 @dataclass(frozen=True)
@@ -308,8 +308,8 @@ class FeatureStore:
     def remove_damaged(self) -> Damage:
         """Remove damaged shards and the remains of interrupted runs; returns what was lost."""
         shards = self._shards()
-        found = dict(zip(shards, _in_parallel(self._wrong_with, shards), strict=True))
-        wrong = {shard: reason for shard, reason in found.items() if reason}
+        result = dict(zip(shards, _in_parallel(self._wrong_with, shards), strict=True))
+        wrong = {shard: reason for shard, reason in result.items() if reason}
         damage = self._damage(wrong)
         self._remove(wrong)
         self._remove_remains()

@@ -75,11 +75,11 @@ class BlendedComparison:
         rows = [np.searchsorted(scan.movie_ids, shared) for scan in scans]
 
         def exact(chosen: Ids) -> FloatMatrix:
-            found = []
+            matches = []
             for scan, own in zip(scans, rows, strict=True):
                 scan.settle(shared[chosen])
-                found.append(scan.similarities[own[chosen]])
-            return _mean(found)
+                matches.append(scan.similarities[own[chosen]])
+            return _mean(matches)
 
         pairs = list(zip(scans, rows, strict=True))
         return Scan(

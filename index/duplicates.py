@@ -66,8 +66,8 @@ class _Partners:
     def of(self, row: int, free: set[int]) -> list[tuple[int, float]]:
         """Return the partners that are free, nearest first."""
         partners = self._all(row) if row in self._cut else self.listed[row]
-        found = zip(partners.ids.tolist(), partners.scores.tolist(), strict=True)
-        return [(one, score) for one, score in found if one in free]
+        result = zip(partners.ids.tolist(), partners.scores.tolist(), strict=True)
+        return [(one, score) for one, score in result if one in free]
 
     def _all(self, row: int) -> ScoredIds:
         unit, n = self._rows.units(np.array([row])), _N_NEAREST
@@ -93,6 +93,6 @@ def _stars(partners: _Partners) -> Iterator[tuple[int, list[tuple[int, float]]]]
     for row in sorted(partners.listed, key=lambda row: -len(partners.listed[row])):
         if row in free:
             free.remove(row)
-            found = partners.of(row, free)
-            free.difference_update(one for one, _ in found)
-            yield row, found
+            result = partners.of(row, free)
+            free.difference_update(one for one, _ in result)
+            yield row, result

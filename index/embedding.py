@@ -339,8 +339,8 @@ def _principal_directions(rows: FloatMatrix, n_directions: int) -> tuple[npt.NDA
     gram = (rows @ rows.T if wide else rows.T @ rows).astype(np.float64) / n_rows
     n = min(n_directions, len(gram))
     variances, vectors = scipy.linalg.eigh(gram, subset_by_index=(len(gram) - n, len(gram) - 1))
-    kept = np.flatnonzero(variances > max(variances[-1] * _NO_VARIANCE, _ROUNDING))[::-1]
-    variances, vectors = variances[kept], vectors[:, kept]
+    remaining = np.flatnonzero(variances > max(variances[-1] * _NO_VARIANCE, _ROUNDING))[::-1]
+    variances, vectors = variances[remaining], vectors[:, remaining]
     if wide:
         return variances, rows.T @ (vectors / np.sqrt(variances * n_rows)).astype(np.float32)
     return variances, vectors.astype(np.float32)

@@ -156,20 +156,20 @@ class Generation:
         return replace(self, left_out={**others, **faulty})
 
     def _merged(self, is_kept: npt.NDArray[np.bool_], added: FilmFeatures | None) -> Generation:
-        kept = np.flatnonzero(is_kept if self.usable is None else is_kept & self.usable)
-        if not len(kept) and added is None:
+        remaining = np.flatnonzero(is_kept if self.usable is None else is_kept & self.usable)
+        if not len(remaining) and added is None:
             raise DataError("no film would be left in the index; remove its folder instead")
-        if added is None and len(kept) == len(self.movie_ids):
+        if added is None and len(remaining) == len(self.movie_ids):
             return self
-        movie_ids = np.concatenate([self.movie_ids[kept], added.movie_ids if added else np.empty(0, np.int64)])
-        hashes = [*(self.poster_sha256s[row] for row in kept.tolist()), *(added.poster_sha256s if added else ())]
+        movie_ids = np.concatenate([self.movie_ids[remaining], added.movie_ids if added else np.empty(0, np.int64)])
+        hashes = [*(self.poster_sha256s[row] for row in remaining.tolist()), *(added.poster_sha256s if added else ())]
         order = np.argsort(movie_ids)
         embedded = self.embedding.embed(added) if self.embedding and added else added
-        rows, growth = self.rows.merged(kept, embedded, order), self.growth
+        rows, growth = self.rows.merged(remaining, embedded, order), self.growth
         if added and self.embedding:
             growth = growth.after(self.embedding.residuals(added))
         elif added:
-            growth = growth.after(_residuals_of(rows, np.flatnonzero(order >= len(kept))))
+            growth = growth.after(_residuals_of(rows, np.flatnonzero(order >= len(remaining))))
         ordered = tuple(hashes[position] for position in order.tolist())
         return Generation(movie_ids[order], ordered, rows, growth, self.left_out, self.embedding, self.embedding_name)
 

@@ -37,12 +37,12 @@ def nearest_rows(units: FloatMatrix, k: int, advance: Advance = ignore) -> Ids:
 
 def _first(scores: FloatMatrix, k: int) -> Ids:
     least = np.partition(scores, -k, axis=1)[:, -k]
-    found = np.empty((len(scores), k), np.int64)
+    result = np.empty((len(scores), k), np.int64)
     for number, (row, bound) in enumerate(zip(scores, least, strict=True)):
         candidates = np.flatnonzero(row >= bound)
         # Stable, so that equal scores stay in ascending order of rows.
-        found[number] = candidates[np.argsort(-row[candidates], kind="stable")[:k]]
-    return found
+        result[number] = candidates[np.argsort(-row[candidates], kind="stable")[:k]]
+    return result
 
 
 def first_ranks(queries: FloatMatrix, units: FloatMatrix, targets: Sequence[Ids], own: Ids | None = None) -> Ids:

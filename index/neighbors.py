@@ -121,8 +121,8 @@ def _finished(parts_dir: Path) -> dict[int, list[Path]]:
     """List the finished parts by number, all at once: to look for each takes time with the square of their number."""
     finished: dict[int, list[Path]] = {}
     for part in parts_dir.glob("part-*.parquet"):
-        if found := _PART_NAME.fullmatch(part.name):
-            finished.setdefault(int(found[1]), []).append(part)
+        if match := _PART_NAME.fullmatch(part.name):
+            finished.setdefault(int(match[1]), []).append(part)
     return finished
 
 

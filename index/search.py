@@ -52,13 +52,13 @@ class Scan:
 
     def without(self, movie_ids: npt.ArrayLike) -> Scan:
         """Leave films out; ignores unknown ones."""
-        kept = np.flatnonzero(~np.isin(self.movie_ids, np.asarray(movie_ids, np.int64)))
+        remaining = np.flatnonzero(~np.isin(self.movie_ids, np.asarray(movie_ids, np.int64)))
         return Scan(
-            self.movie_ids[kept],
-            self.similarities[kept],
-            self.is_exact[kept],
+            self.movie_ids[remaining],
+            self.similarities[remaining],
+            self.is_exact[remaining],
             self.n_listed,
-            lambda chosen: self._exact_cosines(kept[chosen]),
+            lambda chosen: self._exact_cosines(remaining[chosen]),
         )
 
     def settle(self, movie_ids: npt.ArrayLike) -> bool:

@@ -522,11 +522,11 @@ class Engine:
             A file of features is damaged.
         """
         self._check_open()
-        found = film if isinstance(film, Film) else self.find(film)
-        parts = [features.of(found.movie_id) for features in self._film_features]
+        result = film if isinstance(film, Film) else self.find(film)
+        parts = [features.of(result.movie_id) for features in self._film_features]
         if any(part is None for part in parts):
-            steps = feature_steps(self._workspace, found.movie_id)
-            raise UnknownFilmError(f"{found.label} has no features of its poster; run {steps}")
+            steps = feature_steps(self._workspace, result.movie_id)
+            raise UnknownFilmError(f"{result.label} has no features of its poster; run {steps}")
         return np.concatenate([part for part in parts if part is not None])
 
     @lazy
@@ -721,8 +721,8 @@ class Engine:
             raise ValueError(f"fresh should be a number from 0 to 1, received {fresh!r}")
         if model is None:
             default = default_model(self._workspace)
-            found = self.recommend(user, k, model=default, fresh=fresh)
-            return replace(found, notes=(*notes_on_default(default), *found.notes))
+            result = self.recommend(user, k, model=default, fresh=fresh)
+            return replace(result, notes=(*notes_on_default(default), *result.notes))
         if not isinstance(model, str):
             raise TypeError(f"model should be the name of a recommender, received {model!r}")
         if isinstance(user, bool) or not isinstance(user, int | np.integer | Mapping | Path):
@@ -749,17 +749,17 @@ class Engine:
         has_words = isinstance(query, Text) or (isinstance(query, Mix) and query.texts)
         if has_words and (encoder := self.words_encoder()):
             with (self._lend or self._kept_words_engine)(encoder) as other:
-                found = other._similar(query, options)
+                result = other._similar(query, options)
             note = f"compared by {other._encoder_name}, as {name_of(self._workspace)} takes no words"
-            return replace(found, notes=(note, *found.notes))
+            return replace(result, notes=(note, *result.notes))
         if isinstance(query, Mix):
             return self._similar_to_mix(query, options)
         if self._index is None:
             raise no_index(self._workspace)
         look_alikes = self._compared(options)
         if isinstance(query, Text):
-            found = look_alikes.of_embedding(self._embedded_text(query), options, query_of_text(query.words))
-            return replace(found, notes=(*self.encoder.notes_on([query.words]), *found.notes))
+            result = look_alikes.of_embedding(self._embedded_text(query), options, query_of_text(query.words))
+            return replace(result, notes=(*self.encoder.notes_on([query.words]), *result.notes))
         if isinstance(query, Image):
             (embedding,) = self.embed([query])
             return look_alikes.of_embedding(embedding, options, query_of_image(query.name, query.path))
@@ -776,13 +776,13 @@ class Engine:
         embedded: dict[Image | Text, Embedding] = {text: self._embedded_text(text) for text in mix.texts}
         if mix.images:
             embedded |= zip(mix.images, self.embed(mix.images), strict=True)
-        found = look_alikes.of_mix(
+        result = look_alikes.of_mix(
             [one if isinstance(one, Film) else Embedded(one, embedded[one]) for one in like],
             [one if isinstance(one, Film) else Embedded(one, embedded[one]) for one in unlike],
             options,
         )
         notes = self.encoder.notes_on([text.words for text in mix.texts]) if mix.texts else ()
-        return replace(found, notes=(*notes, *found.notes))
+        return replace(result, notes=(*notes, *result.notes))
 
     def _kept_words_engine(self, encoder: str) -> AbstractContextManager[Engine]:
         with self._encoder_lock:
@@ -834,10 +834,10 @@ class Engine:
 
     def _recommender(self, name: str) -> UserRecommender:
         with self._recommenders_lock:
-            found = self._recommenders.get(name)
-            if found is None or not found.is_current():
-                found = self._recommenders[name] = UserRecommender.open(self._workspace, name)
-            return found
+            result = self._recommenders.get(name)
+            if result is None or not result.is_current():
+                result = self._recommenders[name] = UserRecommender.open(self._workspace, name)
+            return result
 
     @property
     def encoder(self) -> WorkspaceEncoder:

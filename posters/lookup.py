@@ -84,12 +84,12 @@ class FilmLookup:
         if imdb_id is None:
             return self._unknown(film)
         origin = self._origin(Source.TMDB_FIND)
-        found = self._try(origin, lambda: self._client.find(imdb_id))
-        if isinstance(found, Outcome):
-            return found
-        if found.film:
-            return self._poster(Source.TMDB_FIND, found.film)
-        if found.is_other:
+        result = self._try(origin, lambda: self._client.find(imdb_id))
+        if isinstance(result, Outcome):
+            return result
+        if result.film:
+            return self._poster(Source.TMDB_FIND, result.film)
+        if result.is_other:
             return Outcome(origin, State.NOT_FOUND, f"TMDB knows no film by imdb_id {imdb_id}, but a series or other")
         return None if answer else Outcome(origin, State.NOT_FOUND, f"TMDB knows no film by imdb_id {imdb_id}")
 
@@ -114,15 +114,15 @@ class FilmLookup:
 
     def _more(self, film: TmdbFilm, source: Source) -> tuple[tuple[Origin, bytes], ...]:
         """Download the alternates of a film; those that cannot be had are left out."""
-        found = []
+        matches = []
         for poster in film.alternates:
             origin, path = self._origin_of(poster, source), poster.poster_path
             content = self._try(origin, lambda path=path: self._client.image(path, self._size))  # type: ignore[misc]
             if isinstance(content, Outcome):
                 logger.info("alternate %s: %s", path, content.reason)
             else:
-                found.append((origin, content))
-        return tuple(found)
+                matches.append((origin, content))
+        return tuple(matches)
 
     def _origin_of(self, poster: ChosenPoster, source: Source) -> Origin:
         return Origin(

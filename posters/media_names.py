@@ -128,11 +128,11 @@ def _ids_in(name: str) -> Iterator[FilmId]:
 
 def _titles_in(name: str) -> Iterator[tuple[str, int | None]]:
     plain = _BRACES.sub(" ", name).strip()
-    if found := _YEAR_IN_BRACKETS.match(plain):
-        yield found[1], int(found[2])
+    if match := _YEAR_IN_BRACKETS.match(plain):
+        yield match[1], int(match[2])
     # The last one first: "Blade.Runner.2049.2017".
-    for found in reversed(list(_YEAR.finditer(plain))):
-        yield plain[: found.start()], int(found[1])
+    for match in reversed(list(_YEAR.finditer(plain))):
+        yield plain[: match.start()], int(match[1])
     # "Blade Runner 2049" ends with no year.
     yield plain, None
 

@@ -247,8 +247,8 @@ class PosterStore:
                 self._database.delete(movie_id)
         try:
             for path in self._posters_dir.iterdir():
-                found = _FILE_NAME.fullmatch(path.name)
-                if found and int(found[1]) in movie_ids:
+                match = _FILE_NAME.fullmatch(path.name)
+                if match and int(match[1]) in movie_ids:
                     path.unlink(missing_ok=True)
         except OSError as error:
             raise write_error(self._posters_dir, error, "remove") from error
@@ -265,15 +265,15 @@ class PosterStore:
         """
         record = self.record(movie_id)
         path = self.path_of(record.file_name) if record and record.file_name else None
-        kept = path.with_name(f"{path.name}.damaged") if path else None
+        damaged = path.with_name(f"{path.name}.damaged") if path else None
         try:
-            if path and kept and path.is_file():
-                path.replace(kept)
+            if path and damaged and path.is_file():
+                path.replace(damaged)
         except OSError as error:
             raise write_error(path or self._posters_dir, error) from error
         with self._registering((movie_id, None)):
             self._database.put(Record(movie_id, State.FAILED, reason, attempts=0))
-        return kept if kept and kept.is_file() else None
+        return damaged if damaged and damaged.is_file() else None
 
     def mark(self, movie_id: int, state: State, reason: str, origin: Origin | None = None) -> None:
         """Record why a film has no poster; an earlier one is removed, except if the attempt failed."""
@@ -459,8 +459,8 @@ class PosterStore:
             for (name,) in self._database.rows("SELECT file_name FROM posters UNION SELECT file_name FROM replaced")
         }
         try:
-            found = ((path, _FILE_NAME.fullmatch(path.name)) for path in self._posters_dir.iterdir())
-            return [path for path, name in found if name and int(name[1]) in known and path.name not in needed]
+            matches = ((path, _FILE_NAME.fullmatch(path.name)) for path in self._posters_dir.iterdir())
+            return [path for path, name in matches if name and int(name[1]) in known and path.name not in needed]
         except OSError as error:
             raise read_error(self._posters_dir, error) from error
 

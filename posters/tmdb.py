@@ -209,10 +209,10 @@ class TmdbClient:
             case {"movie_results": []}:
                 return FindResult(is_other=any((content or {}).values()))
             case {"movie_results": [{"id": int(tmdb_id), **film}, *_]}:
-                found = TmdbFilm(tmdb_id, self._poster_path(film), imdb_id)
+                result = TmdbFilm(tmdb_id, self._poster_path(film), imdb_id)
                 # Only the film itself lists its posters.
                 chosen = self.movie(tmdb_id) if self._languages else None
-                return FindResult(replace(chosen, imdb_id=imdb_id) if chosen else found)
+                return FindResult(replace(chosen, imdb_id=imdb_id) if chosen else result)
         raise self._malformed(path)
 
     def image(self, poster_path: str, size: str) -> bytes:
@@ -336,8 +336,8 @@ def _listed_poster(entry: Any) -> ChosenPoster | None:
 
 def _imdb_id(content: Mapping[str, Any]) -> str | None:
     # For many films TMDB omits it, or sends null or an empty text.
-    found = _IMDB_ID.fullmatch(str(content.get("imdb_id")))
-    return format_imdb_id(int(found[1])) if found else None
+    match = _IMDB_ID.fullmatch(str(content.get("imdb_id")))
+    return format_imdb_id(int(match[1])) if match else None
 
 
 def _question(path: str) -> str:

@@ -60,13 +60,13 @@ class WorkerPool:
             outcomes: dict[int, Outcome] = {}
             errors: list[BaseException] = []
             n_found = 0
-            for found in (first, *self._available()):
-                if found is None:
+            for result in (first, *self._available()):
+                if result is None:
                     self._n_running -= 1
-                elif isinstance(found, BaseException):
-                    errors.append(found)
+                elif isinstance(result, BaseException):
+                    errors.append(result)
                 else:
-                    outcomes.update(found)
+                    outcomes.update(result)
                     n_found += 1
             yield outcomes
             if n_found:

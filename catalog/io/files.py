@@ -189,9 +189,9 @@ def removed_on_failure(paths: Callable[[], Iterable[Path]], named: Callable[[], 
     except BaseException:
         # What cannot be removed now, or cannot be told apart, is removed by the next writer.
         with suppress(KeyartError, OSError):
-            kept = named()
+            remaining = named()
             for path in paths():
-                if path.name not in kept:
+                if path.name not in remaining:
                     path.unlink(missing_ok=True)
         raise
 

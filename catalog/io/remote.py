@@ -119,8 +119,8 @@ class RemotePath:
         from pyarrow.fs import FileSelector
 
         with _store_errors(self):
-            found = self.system.get_file_info(FileSelector(self.path, allow_not_found=True))
-        yield from (self / info.base_name for info in found if info.is_file and fnmatchcase(info.base_name, pattern))
+            result = self.system.get_file_info(FileSelector(self.path, allow_not_found=True))
+        yield from (self / info.base_name for info in result if info.is_file and fnmatchcase(info.base_name, pattern))
 
     def is_file(self) -> bool:
         with _store_errors(self):
@@ -140,23 +140,23 @@ AnyPath = Path | RemotePath
 
 def as_path(name: str | Path, **s3: Any) -> AnyPath:
     """Convert a path or a URI; `s3` are options of `pyarrow.fs.S3FileSystem`."""
-    found = re.match(r"(\w[\w+.-]+):/", str(name))
-    if found is None:
+    match = re.match(r"(\w[\w+.-]+):/", str(name))
+    if match is None:
         return Path(name)
     if isinstance(name, Path):
         raise ConfigError(f"{name} was a URI before it became a Path, which joins slashes; give it as text")
-    if found[1] == "file":
+    if match[1] == "file":
         return _local(name)
     if "://" not in name:
-        raise ConfigError(f"{name}: expected {found[1]}:// in full")
+        raise ConfigError(f"{name}: expected {match[1]}:// in full")
     # The query holds options of the file system, such as an endpoint; passwords must not be shown.
     shown = re.sub(r"//[^/@:]*:[^/@]*@", "//", name.partition("?")[0].rstrip("/"))
     try:
-        system, path = _s3(name, s3) if found[1] in _S3 else _any(name)
+        system, path = _s3(name, s3) if match[1] in _S3 else _any(name)
     except (OSError, ValueError, NotImplementedError, ImportError) as error:
         raise ConfigError(
             f"{shown} cannot be opened: {first_line(error)}; expected a folder, or a URI of s3a://, gs://, abfss:// "
-            f"or hdfs://{_HDFS_ADVICE if found[1] in _HDFS else ''}"
+            f"or hdfs://{_HDFS_ADVICE if match[1] in _HDFS else ''}"
         ) from error
     return RemotePath(system, path.rstrip("/"), shown)
 

@@ -234,12 +234,12 @@ def _tallies(
     rated = np.asarray(holdout.train.values.toarray() > 0)
     relevant = np.hstack([np.zeros_like(rated), held_out])
     excluded = np.hstack([rated, np.zeros_like(held_out)])
-    kept = np.concatenate([np.ones(len(holdout.warm), bool), ~holdout.copies])
+    remaining = np.concatenate([np.ones(len(holdout.warm), bool), ~holdout.copies])
     # By ascending movie_id again, which decides between equal scores.
     order = np.argsort(rows)
     content = films.content.rows(rows)
     rescaled = _on_one_scale(model.preferences(content, values), model.preferences(content), rated)
-    return _both(holdout, (rescaled[:, order], relevant[:, order], excluded[:, order]), kept[order], lengths)
+    return _both(holdout, (rescaled[:, order], relevant[:, order], excluded[:, order]), remaining[order], lengths)
 
 
 def _on_one_scale(scores: npt.NDArray[np.floating], by_content: npt.NDArray[np.floating], rated: Marks) -> FloatArray:

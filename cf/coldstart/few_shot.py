@@ -63,11 +63,11 @@ def few_shot(
         for seed in seeds:
             advance(0, f"draw {seed}")
             holdout = hold_out(films, seed, on)
-            kept = np.flatnonzero(np.bincount(holdout.held_out.indices, minlength=len(holdout.cold)) > steps[-1])
-            if len(kept) >= 2:
-                n_films += len(kept)
+            remaining = np.flatnonzero(np.bincount(holdout.held_out.indices, minlength=len(holdout.cold)) > steps[-1])
+            if len(remaining) >= 2:
+                n_films += len(remaining)
                 fitted = make().fit(holdout.train, films.content.rows(holdout.warm))
-                for key, ranked in _ranked(fitted, films, holdout, kept, steps).items():
+                for key, ranked in _ranked(fitted, films, holdout, remaining, steps).items():
                     tally = Tally(holdout.train.user_ids[ranked.users], ranked.measures[_NDCG : _NDCG + 1])
                     tallies.setdefault(key, []).append(tally)
             advance(1)
@@ -109,15 +109,15 @@ def _ranked(
     alone = copy(model)
     alone.half_support = 0.0
     by_content = rank(model.preferences(content), predicted, known)
-    found = {}
+    matches = {}
     for n in steps:
         given = places < n
         revealed = sparse.coo_array((cells.data[given], (cells.row[given], cells.col[given])), shape=cells.shape)
-        found["content", n] = by_content
-        found["mixed", n] = rank(model.preferences(content, revealed.tocsr()), predicted, known)
+        matches["content", n] = by_content
+        matches["mixed", n] = rank(model.preferences(content, revealed.tocsr()), predicted, known)
         if n:
-            found["ratings", n] = rank(alone.preferences(content, revealed.tocsr()), predicted, known)
-    return found
+            matches["ratings", n] = rank(alone.preferences(content, revealed.tocsr()), predicted, known)
+    return matches
 
 
 def _marks(cells: sparse.coo_array, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

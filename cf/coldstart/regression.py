@@ -67,8 +67,8 @@ class Ridge:
         projected = self._projected(targets)
         for penalty in penalties:
             fitted = self.scores @ (projected / self._shrinkage(penalty)[:, None]) / self.roots
-            kept = 1 - self.leverages(penalty).clip(max=_MOST_LEVERAGE)
-            yield np.asarray(targets - (targets - fitted) / kept[:, None])
+            remaining = 1 - self.leverages(penalty).clip(max=_MOST_LEVERAGE)
+            yield np.asarray(targets - (targets - fitted) / remaining[:, None])
 
     def _projected(self, targets: npt.NDArray[Any]) -> FloatArray:
         return np.asarray(self.scores.T @ (targets * self.roots))

@@ -104,12 +104,12 @@ class Autoencoder(Recommender):
 
     def _fit(self, values: sparse.csr_array) -> None:
         columns = _most_rated(values, self.n_films)
-        kept = sparse.csr_array(values[:, columns])
-        self._fit_biases(kept, columns, values.shape[1])
+        remaining = sparse.csr_array(values[:, columns])
+        self._fit_biases(remaining, columns, values.shape[1])
         self.encoder_, self.decoder_ = (np.zeros((values.shape[1], self.n_factors), np.float32) for _ in range(2))
         self.losses_ = np.zeros(0, np.float32)
-        if kept.nnz:
-            learned = self._train(*self._targets(kept, columns))
+        if remaining.nnz:
+            learned = self._train(*self._targets(remaining, columns))
             self.encoder_[columns], self.decoder_[columns], self.losses_ = learned
 
     def _fit_biases(self, kept: sparse.csr_array, columns: Rows, n_films: int) -> None:

@@ -280,8 +280,8 @@ def _largest(similarities: sparse.csr_array, k: int, first_row: int | None) -> s
         columns.append(indices[nearest])
         values.append(data[nearest])
     indptr = np.concatenate([[0], np.cumsum([len(part) for part in columns])])
-    kept = (np.concatenate(values), np.concatenate(columns), indptr)
-    return sparse.csr_array(kept, shape=similarities.shape, dtype=np.float32)
+    remaining = (np.concatenate(values), np.concatenate(columns), indptr)
+    return sparse.csr_array(remaining, shape=similarities.shape, dtype=np.float32)
 
 
 def _directions(values: sparse.csr_array) -> sparse.csr_array:

@@ -196,7 +196,7 @@ def _frame_of(spark: SparkSession, left: sparse.csr_array) -> Any:
 def _collected(frame: Any, n_rows: int) -> FloatArray:
     """Bring factors into an array, a row an id; whoever has no ratings has no factors, which are 0."""
     table = frame.toArrow()
-    found = table["features"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
-    factors = np.zeros((n_rows, found.shape[1]), np.float32)
-    factors[table["id"].to_numpy()] = found
+    result = table["features"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
+    factors = np.zeros((n_rows, result.shape[1]), np.float32)
+    factors[table["id"].to_numpy()] = result
     return factors

@@ -153,11 +153,11 @@ class TwoTower(Recommender):
             return _NOTHING
         for n_cells in (n_searched, self._index.nlist):
             self._index.nprobe = n_cells
-            found, rows = self._index.search(self.user_factors_[user, None], k + len(seen))
-            kept = (rows[0] >= 0) & ~np.isin(rows[0], seen)
-            if kept.sum() >= n_wanted:
+            result, rows = self._index.search(self.user_factors_[user, None], k + len(seen))
+            remaining = (rows[0] >= 0) & ~np.isin(rows[0], seen)
+            if remaining.sum() >= n_wanted:
                 break
-        scores, films = found[0][kept], rows[0][kept]
+        scores, films = result[0][remaining], rows[0][remaining]
         order = np.lexsort((films, -scores))[:k]
         return scores[order], films[order]
 
@@ -255,8 +255,8 @@ class TwoTower(Recommender):
         scores = np.full(values.shape, np.nan, np.float32)
         someone = np.diff(chosen.indptr) > 0
         films = self.film_factors_[known]
-        found = _fit_users(chosen[someone], films, self._popularity(known), self.regularization)
-        scores[np.ix_(someone, known)] = found @ films.T
+        result = _fit_users(chosen[someone], films, self._popularity(known), self.regularization)
+        scores[np.ix_(someone, known)] = result @ films.T
         return scores
 
     def _popularity(self, known: npt.NDArray[np.bool_]) -> FloatArray:

@@ -49,10 +49,10 @@ def load_onnx(
     infer = _infer(session, output, preprocessing, layout, _FLOATS[pictures.type])
     size = n_fixed or batch_size or BATCH_SIZE
     shape = _shape_of(path, infer, preprocessing, n_fixed or 1)
-    kept = kept_shape(shape, preprocessing, str(path))
+    map_shape = kept_shape(shape, preprocessing, str(path))
     # Shapes of a file that takes any layout or has several outputs decide over its numbers.
     architecture = hashlib.sha256(json.dumps([layout, output, list(shape)]).encode()).hexdigest()
-    return Backbone(path.stem, sha256_of(path), architecture, kept, infer, size, preprocessing)
+    return Backbone(path.stem, sha256_of(path), architecture, map_shape, infer, size, preprocessing)
 
 
 def _open(path: Path) -> Any:
@@ -70,8 +70,8 @@ def _open(path: Path) -> Any:
 def _input(path: Path, session: Any) -> Any:
     inputs = session.get_inputs()
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in _FLOATS:
-        found = ", ".join(f"{one.name} {one.shape} {one.type}" for one in inputs)
-        raise DataError(f"{path} takes {found}; expected one input of pictures, four dimensions of float numbers")
+        result = ", ".join(f"{one.name} {one.shape} {one.type}" for one in inputs)
+        raise DataError(f"{path} takes {result}; expected one input of pictures, four dimensions of float numbers")
     return inputs[0]
 
 

@@ -52,11 +52,11 @@ def _packaged_path(info: EncoderInfo) -> Path:
     (folder,) = (spec and spec.submodule_search_locations) or ("",)
     path, advice = Path(folder, name), f"install {EXTRAS['offline'][package]} again"
     try:
-        found = file_hash(path, info.hash)
+        result = file_hash(path, info.hash)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}; {advice}") from error
-    if found != info.hash:
-        raise DataError(f"{path} has the hash {found}, expected {info.hash}; {advice}")
+    if result != info.hash:
+        raise DataError(f"{path} has the hash {result}, expected {info.hash}; {advice}")
     return path
 
 

@@ -48,8 +48,8 @@ def all_products(index: faiss.Index, query: FloatMatrix) -> FloatMatrix:
         flat.compute_distance_subset(1, _faiss.swig_ptr(vector), n_rows, *pointers)
         return products
     with threads_for(1):
-        scores, found = flat.search(np.ascontiguousarray(query[None], np.float32), n_rows)
-    products[found[0]] = scores[0]
+        scores, rows = flat.search(np.ascontiguousarray(query[None], np.float32), n_rows)
+    products[rows[0]] = scores[0]
     return products
 
 

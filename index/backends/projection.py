@@ -72,8 +72,8 @@ def _orthonormal(columns: FloatMatrix) -> FloatMatrix:
     for _ in range(2):
         gram = columns.T.astype(np.float32) @ columns
         values, vectors = np.linalg.eigh(gram.astype(np.float64))
-        kept = values > values[-1] * 1e-10
-        columns = columns @ (vectors[:, kept] / np.sqrt(values[kept])).astype(np.float32)
+        remaining = values > values[-1] * 1e-10
+        columns = columns @ (vectors[:, remaining] / np.sqrt(values[remaining])).astype(np.float32)
     return columns
 
 

@@ -126,13 +126,13 @@ def _densest(places: FloatMatrix, weights: FloatMatrix) -> FloatMatrix:
     The neighbors of a film often lie in two or three parts of the map, and their mean in none of these: of 200 real
     posters, 21 of 100 nearest were among the 30 nearest on the map when placed at the mean, and 42 when placed so.
     """
-    found = np.median(places, axis=1)
+    result = np.median(places, axis=1)
     for _ in range(_N_SHIFTS):
-        apart_ = ((places - found[:, None]) ** 2).sum(axis=2)
+        apart_ = ((places - result[:, None]) ** 2).sum(axis=2)
         # Far from all of them, weights are even rather than zero.
         pull = weights * (np.exp(-apart_ / (2 * _BANDWIDTH**2)) + 1e-9)
-        found = np.einsum("mk,mkd->md", pull / pull.sum(axis=1, keepdims=True), places)
-    return found.astype(np.float32)
+        result = np.einsum("mk,mkd->md", pull / pull.sum(axis=1, keepdims=True), places)
+    return result.astype(np.float32)
 
 
 def apart(positions: FloatMatrix, *, taken: FloatMatrix | None = None, gap: float = _GAP) -> FloatMatrix:

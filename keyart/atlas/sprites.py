@@ -120,9 +120,9 @@ def reduced(path: Path) -> bytes:
 
 def remove_others(sheets: Iterable[Sheet], folder: Path) -> None:
     """Remove the files of sheets that are no longer used."""
-    kept = {sheet.name for sheet in sheets}
+    remaining = {sheet.name for sheet in sheets}
     for path in folder.glob("sheet-*.webp"):
-        if path.name not in kept:
+        if path.name not in remaining:
             remove_file(path)
 
 

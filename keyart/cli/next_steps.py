@@ -59,7 +59,7 @@ def _available(lines: list[str]) -> Iterator[str]:
 
 def _program() -> str:
     """Return how to type keyart: by its path where the shell would not find it, as after `make demo`."""
-    path, found = Path(sys.argv[0]), shutil.which("keyart")
-    if path.name != "keyart" or not path.is_file() or (found and path.samefile(found)):
+    path, installed = Path(sys.argv[0]), shutil.which("keyart")
+    if path.name != "keyart" or not path.is_file() or (installed and path.samefile(installed)):
         return "keyart"
     return shlex.quote(str(path))

@@ -230,9 +230,9 @@ def _planned(workspace: Workspace, films: Sequence[NewFilm], hashes: Sequence[st
         added = {film.movie_id for film in catalog.added()}
         free = catalog.free_ids({film.movie_id for film in films if film.movie_id})
         same = (catalog.duplicates_of(film.title, film.year, film.tmdb_id, film.imdb_id) for film in films)
-        found = [next(iter(duplicates), None) for duplicates in same]
-        posters = posters_of(workspace, [film.movie_id for film in found if film])
-        for film, sha256, existing in zip(films, hashes, found, strict=True):
+        matches = [next(iter(duplicates), None) for duplicates in same]
+        posters = posters_of(workspace, [film.movie_id for film in matches if film])
+        for film, sha256, existing in zip(films, hashes, matches, strict=True):
             if existing and not (
                 existing.movie_id in added
                 and film.movie_id in (None, existing.movie_id)

@@ -81,9 +81,9 @@ def _reload(workspace: Workspace) -> str:
         suppress(sqlite3.Error, OSError),
         closing(sqlite3.connect(f"{workspace.catalog_path.as_uri()}?mode=ro", uri=True)) as connection,
     ):
-        found = connection.execute("SELECT value FROM facts WHERE name = 'loaded_from'").fetchone()
-        if found and found[0]:
-            source, *ratings = str(found[0]).splitlines()
+        result = connection.execute("SELECT value FROM facts WHERE name = 'loaded_from'").fetchone()
+        if result and result[0]:
+            source, *ratings = str(result[0]).splitlines()
             return "`" + shlex.join(["keyart", "load", source, *(("--ratings", ratings[0]) if ratings else ())]) + "`"
     return "`keyart load DIR`"
 
@@ -318,9 +318,9 @@ def _check_atlas(findings: Findings, known: _Known, view: Workspace) -> None:
     if of_features is not None and atlas.fingerprint != of_features:
         findings.add(path, "it was made from other posters or features than there are now", *again)
     _check_arrays_left(findings, folder, "atlas")
-    kept = {sheet.name for sheet in atlas.sheets}
+    remaining = {sheet.name for sheet in atlas.sheets}
     for other in folder.glob("sheet-*.webp"):
-        if other.name not in kept:
+        if other.name not in remaining:
             _add_leftover(findings, other, "the atlas does not show it")
 
 

@@ -79,19 +79,19 @@ def load_content(home: Home, path: str | Path) -> ContentReport:
     rows = read_content(path)
     with exclusive(workspace.home):
         with Catalog.open(workspace.catalog_path) as catalog:
-            found = {row.film_id: catalog.with_ids([row.film_id])[0] for row in rows}
+            matches = {row.film_id: catalog.with_ids([row.film_id])[0] for row in rows}
         # Spellings that differ by case alone are one term.
         terms = {
             (movie_id, kind, term.casefold()): FilmTerm(movie_id, kind, term)
             for row in rows
-            for movie_id in found[row.film_id]
+            for movie_id in matches[row.film_id]
             for kind, texts in row.terms.items()
             for term in texts
         }
-        movie_ids = frozenset().union(*found.values())
+        movie_ids = frozenset().union(*matches.values())
         if not movie_ids:
             raise DataError(f"{path} names no film of this workspace; its first row is of {rows[0].film_id}")
         Catalog.set_terms(workspace.catalog_path, movie_ids, terms.values())
-    unmatched = tuple(f"line {row.line}: {row.film_id}" for row in rows if not found[row.film_id])
+    unmatched = tuple(f"line {row.line}: {row.film_id}" for row in rows if not matches[row.film_id])
     kinds = [kind for _, kind, _ in terms]
     return ContentReport(len(movie_ids), {kind: kinds.count(kind) for kind in TERM_KINDS}, unmatched)

@@ -196,12 +196,12 @@ def find_duplicates(
     with open_built_index(workspace) as index:
         bound = index.duplicate_similarity if min_similarity is None else min_similarity
         with progress("duplicates", len(index), "films") as advance:
-            found = index.duplicates(bound, advance)
+            result = index.duplicates(bound, advance)
         hashes = {movie_id: poster.sha256 for movie_id, poster in posters.items()}
         n_films, notes = len(index), notes_on_index(workspace, index, hashes)
         if index.similarity == "cosine" and len(index) >= FEWEST_FILMS:
             notes = (*notes, _NOTE)
-    return Duplicates(_groups(found, films, posters), bound, n_films, notes)
+    return Duplicates(_groups(result, films, posters), bound, n_films, notes)
 
 
 def _groups(

@@ -104,15 +104,15 @@ def check(
     >>> keyart.pipeline.check("keyart-data").is_whole  # doctest: +SKIP
     True
     """
-    workspace, found = _checked(home, progress, trust_databases)
+    workspace, result = _checked(home, progress, trust_databases)
     repairs = _Repairs()
     # What is mended may show what was made from it, which is outdated then.
     for _ in range(_N_ROUNDS if repair else 0):
-        if not repairs.run(workspace, found.faults, progress):
+        if not repairs.run(workspace, result.faults, progress):
             break
-        workspace, found = _checked(home, progress, trust_databases)
+        workspace, result = _checked(home, progress, trust_databases)
     return CheckReport(
-        _completed(found.faults, workspace), tuple(repairs.mended), (*repairs.notes, *_unverified(found))
+        _completed(result.faults, workspace), tuple(repairs.mended), (*repairs.notes, *_unverified(result))
     )
 
 
@@ -120,9 +120,9 @@ def _checked(home: Home, progress: Progress, trust_databases: bool) -> tuple[Wor
     workspace, lost_record = _opened(home)
     if lost_record:
         # Nobody knows what else belongs to the workspace before it is mended.
-        found = Findings(workspace)
-        found.faults.append(lost_record)
-        return workspace, found
+        result = Findings(workspace)
+        result.faults.append(lost_record)
+        return workspace, result
     for folder in lock_folders(workspace):
         check_idle(folder)
     with shown(progress, "check", "posters") as show:
@@ -133,8 +133,8 @@ def _checked(home: Home, progress: Progress, trust_databases: bool) -> tuple[Wor
             n_read += n
             show(n_read, 0)
 
-        found = check_workspace(workspace, advance, trusts_databases=trust_databases)
-    return workspace, found
+        result = check_workspace(workspace, advance, trusts_databases=trust_databases)
+    return workspace, result
 
 
 def _opened(home: Home) -> tuple[Workspace, Fault | None]:
@@ -224,8 +224,8 @@ def _recorded_anew(path: Path, finding: Fault) -> str:
 def _mend_poster(workspace: Workspace, finding: Fault, progress: Progress) -> str:
     del progress
     with PosterStore.open(workspace.posters_dir) as store, store.writer_lock():
-        kept = store.set_aside(int(finding.about), f"{finding.path} was damaged")
-    where = f", kept as {kept.name}" if kept else ""
+        damaged = store.set_aside(int(finding.about), f"{finding.path} was damaged")
+    where = f", kept as {damaged.name}" if damaged else ""
     return f"{finding.path} is set to be fetched or imported again{where}"
 
 
@@ -276,10 +276,10 @@ def _fit(workspace: Workspace, finding: Fault, progress: Progress) -> str:
 def _parameters(record_path: Path, version: int) -> dict[str, Any] | None:
     """Read the parameters of a fitted model; None where its record is damaged too."""
     try:
-        found = read_record(record_path, str(record_kind(record_path)), version).get("parameters")
+        result = read_record(record_path, str(record_kind(record_path)), version).get("parameters")
     except (KeyartError, OSError):
         return None
-    return found if isinstance(found, dict) else None
+    return result if isinstance(result, dict) else None
 
 
 def _tune(workspace: Workspace, finding: Fault, progress: Progress) -> str:

@@ -122,12 +122,12 @@ def load(
     check_free(home.home if isinstance(home, Workspace) else Path(home))
     files, given = _read(source, None if ratings is None else Path(ratings), columns or {})
     workspace = Workspace.create(home)
-    kept = given.of_films([film.movie_id for film in files.films])
+    remaining = given.of_films([film.movie_id for film in files.films])
     with exclusive(workspace.home):
         sources = [path.absolute() for path in (source, *([Path(ratings)] if ratings is not None else []))]
-        notes = [*files.notes, *_write_catalog(workspace, sources, files, kept)]
-    if len(given) > len(kept):
-        n_ignored = len(given) - len(kept)
+        notes = [*files.notes, *_write_catalog(workspace, sources, files, remaining)]
+    if len(given) > len(remaining):
+        n_ignored = len(given) - len(remaining)
         what = plural(n_ignored, "rating is of a film", "ratings are of films")
         notes.append(f"{what} that {source.name} does not list; ignored")
     notes += _notes_on_ratings(given)
@@ -136,8 +136,8 @@ def load(
         notes.append("no film has a TMDB or IMDb id: posters cannot be fetched; `keyart import FOLDER --by movie`")
     if not len(given):
         notes.append(f"no ratings in {ratings or source}: films will be compared by posters and content")
-    n_users = len(set(kept.user_ids.tolist()))
-    return LoadReport(len(files.films), len(kept), n_users, len(files.tags), tuple(notes))
+    n_users = len(set(remaining.user_ids.tolist()))
+    return LoadReport(len(files.films), len(remaining), n_users, len(files.tags), tuple(notes))
 
 
 def _notes_on_ratings(ratings: Ratings) -> Iterator[str]:
@@ -281,8 +281,8 @@ def _added_before(workspace: Workspace, files: FilmFiles) -> tuple[list[Film], l
         catalog = Catalog.open(workspace.catalog_path, check_ids=False)
     except DataError:
         # Loading again is how a damaged catalog is repaired; what was added to it is nowhere else.
-        kept = _kept_aside(workspace.catalog_path)
-        note = f"the earlier catalog is damaged, and kept as {kept.name}; add films that were added to it again"
+        damaged = _kept_aside(workspace.catalog_path)
+        note = f"the earlier catalog is damaged, and kept as {damaged.name}; add films that were added to it again"
         return [], [], [note]
     with catalog:
         _check_numbering(workspace, catalog.fact("numbering"), files.numbering)
@@ -295,10 +295,10 @@ def _added_before(workspace: Workspace, files: FilmFiles) -> tuple[list[Film], l
 
 
 def _kept_aside(path: Path) -> Path:
-    kept = path.with_name(f"{path.name}.damaged")
-    with atomic_path(kept) as temporary_path:
+    damaged = path.with_name(f"{path.name}.damaged")
+    with atomic_path(damaged) as temporary_path:
         shutil.copyfile(path, temporary_path)
-    return kept
+    return damaged
 
 
 def _check_numbering(workspace: Workspace, existing: str | None, numbering: str) -> None:

@@ -96,8 +96,8 @@ def remove(home: Home, films: Sequence[int | str], *, progress: Progress = silen
     for folder in (workspace.home, workspace.posters_dir, workspace.features_dir, workspace.index_dir):
         check_free(folder)
     with exclusive(workspace.home):
-        found, notes = _films_to_remove(workspace, films)
-        movie_ids = {film.movie_id for film in found}
+        result, notes = _films_to_remove(workspace, films)
+        movie_ids = {film.movie_id for film in result}
         # Nothing else of the workspace can be opened as long as the catalog holds such a film.
         Catalog.remove(workspace.catalog_path, [movie_id for movie_id in movie_ids if movie_id > MAX_ID])
         if workspace.posters_dir.is_dir():
@@ -106,7 +106,7 @@ def remove(home: Home, films: Sequence[int | str], *, progress: Progress = silen
         posters = PosterReader(workspace)
         n_indexed = [_removed_from(view, movie_ids, posters, notes, progress) for view in list_encoders(workspace)]
         Catalog.remove(workspace.catalog_path, movie_ids)
-    return RemoveReport(found, n_indexed[0] if n_indexed else 0, tuple(notes))
+    return RemoveReport(result, n_indexed[0] if n_indexed else 0, tuple(notes))
 
 
 def _films_to_remove(workspace: Workspace, films: Sequence[int | str]) -> tuple[tuple[Film, ...], list[str]]:
@@ -114,9 +114,9 @@ def _films_to_remove(workspace: Workspace, films: Sequence[int | str]) -> tuple[
     if isinstance(films, str | int) or not films:
         raise ConfigError(f"expected a sequence of films by title or id, received {films!r}")
     with Catalog.open(workspace.catalog_path, check_ids=False) as catalog:
-        found = {film.movie_id: film for film in (_film(workspace, catalog, film) for film in films)}
+        matches = {film.movie_id: film for film in (_film(workspace, catalog, film) for film in films)}
         added = {film.movie_id for film in catalog.added()}
-    return tuple(found.values()), list(_notes(list(found.values()), added))
+    return tuple(matches.values()), list(_notes(list(matches.values()), added))
 
 
 def _film(workspace: Workspace, catalog: Catalog, film: int | str) -> Film:

@@ -120,8 +120,8 @@ def _parse_table(text: str, path: Path) -> PersonalFile:
 def _columns(names: Iterable[str]) -> dict[str, str]:
     """Map what columns hold to their names in a file."""
     by_key = {_key(name): name for name in reversed(list(names))}
-    found = {meaning: next((by_key[key] for key in keys if key in by_key), None) for meaning, keys in _NAMES.items()}
-    return {meaning: name for meaning, name in found.items() if name is not None}
+    matches = {meaning: next((by_key[key] for key in keys if key in by_key), None) for meaning, keys in _NAMES.items()}
+    return {meaning: name for meaning, name in matches.items() if name is not None}
 
 
 def _key(name: str) -> str:

@@ -209,8 +209,8 @@ class UserRecommender:
 
     def for_personal(self, personal: PersonalRatings, k: int, fresh: float | None = None) -> Recommendation:
         """Recommend films from the ratings of a file, and note what it was matched to."""
-        found = self.for_ratings(personal.history(), k, fresh, source=personal.name)
-        return replace(found, notes=(f"{personal.name}: {personal.summary()}", *found.notes))
+        result = self.for_ratings(personal.history(), k, fresh, source=personal.name)
+        return replace(result, notes=(f"{personal.name}: {personal.summary()}", *result.notes))
 
     def _for_history(
         self,

@@ -109,8 +109,8 @@ def reset_hybrid(workspace: Workspace) -> bool:
 
 def nearest(model: Recommender, movie_id: int) -> ScoredIds:
     """Return the nearest films by ratings, `N_NEAREST` at most."""
-    (found,) = model.similar_items([movie_id], N_NEAREST)
-    return found
+    (result,) = model.similar_items([movie_id], N_NEAREST)
+    return result
 
 
 def positive_similarities(model: Recommender, movie_ids: Sequence[int]) -> tuple[ScoredIds, ...]:

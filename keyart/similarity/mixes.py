@@ -90,9 +90,9 @@ class MixedQuery:
     def liking(self) -> tuple[ScoredIds, ...]:
         """Return the similarities by ratings to each of what is liked; empty where there are none."""
         films = _ids(self.like)
-        found = iter(positive_similarities(self.cf, films) if self.cf and films else ())
+        result = iter(positive_similarities(self.cf, films) if self.cf and films else ())
         return tuple(
-            next(found, ScoredIds.empty()) if isinstance(one, Film) else ScoredIds.empty() for one in self.like
+            next(result, ScoredIds.empty()) if isinstance(one, Film) else ScoredIds.empty() for one in self.like
         )
 
     def nearest_by_ratings(self) -> ScoredIds:
@@ -190,12 +190,12 @@ class MixedQuery:
         self, hits: Sequence[Hit], scan: Scan | None, content: ContentSimilarity | None = None
     ) -> tuple[Hit, ...]:
         """Add to each hit which of the liked films it is nearest to, and its cosines with all parts."""
-        parts, found = _items((*self.like, *self.unlike)), [hit.movie_id for hit in hits]
-        cosines = np.full((len(found), len(parts)), np.nan)
+        parts, matches = _items((*self.like, *self.unlike)), [hit.movie_id for hit in hits]
+        cosines = np.full((len(matches), len(parts)), np.nan)
         if self.comparison is not None and scan is not None:
-            cosines = self.comparison.cosines(found, parts).astype(np.float64)
-        liking = np.stack([_aligned(one, found) for one in self.liking], axis=1)
-        agreeing = np.stack([_aligned(_content_of(one, content), found) for one in self.like], axis=1)
+            cosines = self.comparison.cosines(matches, parts).astype(np.float64)
+        liking = np.stack([_aligned(one, matches) for one in self.liking], axis=1)
+        agreeing = np.stack([_aligned(_content_of(one, content), matches) for one in self.like], axis=1)
         return tuple(
             replace(
                 hit,

@@ -46,7 +46,7 @@ def held_out_queries(
     """Yield up to `n_films` films of each bucket of numbers of ratings, each with what held-out ratings say of it."""
     split = by_user(ratings, _HELD_OUT, seed)
     fitted = make(model).fit(split.train.matrix())
-    if not any(len(found.ids) for found in fitted.similar_items(fitted.movie_ids_[:100].tolist(), 1)):
+    if not any(len(result.ids) for result in fitted.similar_items(fitted.movie_ids_[:100].tolist(), 1)):
         raise ConfigError(f"{model} has no item similarities; choose a model that has, such as {ItemCosine.name}")
     films = list(_draw_films(index, split.train, split.test, n_films, seed))
     if not films:

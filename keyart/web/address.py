@@ -35,8 +35,8 @@ def read_token(host: str) -> str | None:
 def listen(host: str, port: int) -> socket.socket:
     """Listen on a port, any free one for 0; whoever connects before the server runs waits for it."""
     try:
-        found = socket.getaddrinfo(_bare(host), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, *_, address = found[0]
+        result = socket.getaddrinfo(_bare(host), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, *_, address = result[0]
         # Where TCP is named, asyncio sends at once; else the body of an answer waits 40 ms for its headers' receipt.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except OSError as error:

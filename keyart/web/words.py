@@ -95,9 +95,9 @@ def preferred(accepted: str, tags: list[str]) -> str:
         where no other language is accepted.
     """
     wanted = _ranges(accepted)
-    found = (tag for one in wanted if (tag := _lookup(one, tags)))
+    matches = (tag for one in wanted if (tag := _lookup(one, tags)))
     others = (tag for one in wanted for tag in tags if tag.split("-")[0] == one.split("-")[0])
-    return next(found, None) or next(others, tags[0])
+    return next(matches, None) or next(others, tags[0])
 
 
 def _ranges(accepted: str) -> list[str]:
@@ -116,8 +116,8 @@ def _split(accepted: str) -> tuple[str, str, str]:
 
 
 def _weight(parameters: str) -> float:
-    found = re.fullmatch(r"q=([01](?:\.\d{0,3})?)", parameters)
-    return float(found[1]) if found else 0.0 if parameters else 1.0
+    match = re.fullmatch(r"q=([01](?:\.\d{0,3})?)", parameters)
+    return float(match[1]) if match else 0.0 if parameters else 1.0
 
 
 def _lookup(wanted: str, tags: list[str]) -> str | None:

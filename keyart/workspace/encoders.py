@@ -90,10 +90,10 @@ def text_encoder(workspace: Workspace) -> str | None:
 def find_encoder(workspace: Workspace, encoder: str) -> Workspace | None:
     """Return the view by an encoder that is named, or whose file is; None where the workspace does not have it."""
     views = {name_of(view): view for view in list_encoders(workspace)}
-    found = views.get(encoder) or views.get(encoder_name(encoder))
-    if found is None and encoder == FIRST and has_parts(first := workspace.with_encoder(None)):
+    result = views.get(encoder) or views.get(encoder_name(encoder))
+    if result is None and encoder == FIRST and has_parts(first := workspace.with_encoder(None)):
         return first
-    return found
+    return result
 
 
 def place_of(workspace: Workspace, encoder: str | Path, name: str | None = None) -> Workspace:
@@ -104,8 +104,8 @@ def place_of(workspace: Workspace, encoder: str | Path, name: str | None = None)
     if name is not None:
         check_encoder_name(name)
     wanted = name or encoder_name(encoder)
-    if found := find_encoder(workspace, wanted):
-        return found
+    if result := find_encoder(workspace, wanted):
+        return result
     if name is not None:
         return workspace.with_encoder(name)
     first = workspace.with_encoder(None)
@@ -145,11 +145,11 @@ def open_view(home: Home, encoder: str | None) -> Workspace:
 
 
 def _required(workspace: Workspace, encoder: str) -> Workspace:
-    found = find_encoder(workspace, encoder)
-    if found is None:
+    result = find_encoder(workspace, encoder)
+    if result is None:
         present = ", ".join(map(name_of, list_encoders(workspace))) or "none yet"
         raise ConfigError(
             f"no features of the encoder {encoder!r} here; this workspace has {present}: add it with `keyart extract "
             f"--encoder {encoder or 'NAME'}`, then `keyart build`"
         )
-    return found
+    return result

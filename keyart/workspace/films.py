@@ -78,8 +78,8 @@ def posters_of(workspace: Workspace, movie_ids: Iterable[int]) -> dict[int, Post
     """Return the posters of some films by movie_id; films without one are left out."""
     try:
         with PosterStore.open_to_read(workspace.posters_dir) as store:
-            found = ((movie_id, store.poster(movie_id)) for movie_id in movie_ids)
-            return {movie_id: poster for movie_id, poster in found if poster}
+            matches = ((movie_id, store.poster(movie_id)) for movie_id in movie_ids)
+            return {movie_id: poster for movie_id, poster in matches if poster}
     except NotBuiltError:
         return {}
 

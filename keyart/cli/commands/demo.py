@@ -115,10 +115,10 @@ def _options_without_download() -> ExtractOptions:
 
 def _print_precision(engine: Engine) -> None:
     """Print how well look-alikes match the styles, which are known here."""
-    k, found = demo.precision.K, demo.precision.measure_styles(engine)
+    k, styles = demo.precision.K, demo.precision.measure_styles(engine)
     echo(
-        f"Same style among the {k} most similar posters: precision@{k} {found.precision:.2f}, by chance "
-        f"{found.chance:.2f}." + ("" if found.beats_chance else " These features do not recognize the styles.")
+        f"Same style among the {k} most similar posters: precision@{k} {styles.precision:.2f}, by chance "
+        f"{styles.chance:.2f}." + ("" if styles.beats_chance else " These features do not recognize the styles.")
     )
 
 

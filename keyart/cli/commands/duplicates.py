@@ -49,19 +49,19 @@ def command(
         render.drawing.check_sheet_path(sheet)
     # Before the module that imports FAISS.
     workspace = Workspace.open(home)
-    found = pipeline.find_duplicates(workspace, min_similarity, encoder=encoder, progress=bar)
-    groups = [[film for film in group if film.keep or not keep_best] for group in found]
-    print_notes(found.notes)
+    result = pipeline.find_duplicates(workspace, min_similarity, encoder=encoder, progress=bar)
+    groups = [[film for film in group if film.keep or not keep_best] for group in result]
+    print_notes(result.notes)
     if as_json:
-        print_json(found.to_dict() | {"groups": [[film.to_dict() for film in group] for group in groups]})
+        print_json(result.to_dict() | {"groups": [[film.to_dict() for film in group] for group in groups]})
     elif as_csv:
         films = [film.to_dict() for group in groups for film in group]
         print_csv(pipeline.duplicates.COLUMNS, films)
     else:
-        _print_table(found, groups)
+        _print_table(result, groups)
     if sheet:
-        found.write_sheet(sheet)
-        print_notes(_notes_on_sheet(found))
+        result.write_sheet(sheet)
+        print_notes(_notes_on_sheet(result))
         echo(f"sheet: {sheet}", err=True)
 
 

@@ -171,10 +171,10 @@ def clusters(workspace: Workspace, model: str, k: int, min_ratings: int, n_clust
     """Cluster films by the factors of a model, the tightest cluster first: series and sagas."""
     opened = _open_model(workspace, model)
     with _step("clusters"):
-        found = recommend.analysis.clusters(workspace, opened, min_ratings, n_clusters)
+        result = recommend.analysis.clusters(workspace, opened, min_ratings, n_clusters)
     return [
         {"cluster": cluster.number, "spread": cluster.spread, "movie_id": film.movie_id, "title": film.title}
-        for cluster in found
+        for cluster in result
         for film in cluster.films[:k]
     ]
 

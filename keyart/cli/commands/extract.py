@@ -224,13 +224,13 @@ def _notes_on_place(view: Workspace) -> list[str]:
 def _fill(workspace: Workspace, engine: Engine | None, spark: str | None, *, rebuild: bool) -> int:
     """Compute what is missing for every encoder of the workspace."""
     with keeps(RESUMES, lambda: _has_features(workspace, None)), _session(spark) as session:
-        found = pipeline.extract_missing(
+        result = pipeline.extract_missing(
             workspace, engine=engine, rebuild=rebuild, progress=bar, spark=session, on_encoder=_note_random
         )
-    for name, report in found.reports.items():
-        _print(report, None, f"{name}: " if len(found.reports) + len(found.failed) > 1 else "")
-    print_notes(f"{name}: {error}" for name, error in found.failed.items())
-    return 1 if found.failed or any(report.mostly_broken for report in found.reports.values()) else 0
+    for name, report in result.reports.items():
+        _print(report, None, f"{name}: " if len(result.reports) + len(result.failed) > 1 else "")
+    print_notes(f"{name}: {error}" for name, error in result.failed.items())
+    return 1 if result.failed or any(report.mostly_broken for report in result.reports.values()) else 0
 
 
 def _note_random(options: ExtractOptions) -> None:

@@ -209,21 +209,21 @@ def command(
     mix = keyart.Mix([*films, *like_these, *texts], [*unlike, *unlike_these, *unlike_texts])
     query = mix if mix.unlike or len(mix.like) > 1 else mix.like[0]
     options = keyart.SimilarOptions(k, alpha, wanted, merge_duplicates, diverse, region, content)
-    found = engine.similar(query, options=options)
+    results = engine.similar(query, options=options)
     named = [note for film in (*films, *unlike) for note in title_notes(engine, film)]
     notes = (
         *named,
         *_notes_on_words(engine.catalog, words, films),
-        *found.notes,
-        *notes_on_fewer(len(found)),
-        *_notes_on_sheet(found, sheet),
+        *results.notes,
+        *notes_on_fewer(len(results)),
+        *_notes_on_sheet(results, sheet),
     )
-    result = replace(found, notes=notes)
+    result = replace(results, notes=notes)
     print_notes(result.notes)
     _print(result, explain=explain, as_json=as_json, as_csv=as_csv)
     if sheet:
         # It says itself how many films it shows.
-        keyart.write_contact_sheet(found, sheet)
+        keyart.write_contact_sheet(results, sheet)
         echo(f"contact sheet: {sheet}", err=True)
 
 
@@ -290,7 +290,7 @@ def _films_of(catalog: Catalog, words: tuple[str, ...]) -> tuple[str, ...]:
         if len(words) == 1 or not (any(alone) or is_each_a_title):
             raise
         if not (all(alone) or is_each_a_title):
-            unknown = " nor ".join(repr(word) for word, found in zip(words, alone, strict=True) if not found)
+            unknown = " nor ".join(repr(word) for word, result in zip(words, alone, strict=True) if not result)
             raise UnknownFilmError(f"{error}; nor is any titled {unknown}, to read each word as a film") from error
         for word in words:
             catalog.find(word)

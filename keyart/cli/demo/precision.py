@@ -36,11 +36,11 @@ def measure_styles(engine: Engine) -> StylePrecision:
     styles = {film.movie_id: film.style for film in films()}
     queries = [film for film in films() if film.has_poster]
     n_of_style = Counter(film.style for film in queries)
-    found = [
+    precisions = [
         np.mean([styles.get(hit.movie_id) == film.style for hit in engine.similar(film.movie_id, K, alpha=1.0)])
         for film in queries
     ]
     chance = [(n_of_style[film.style] - 1) / (len(queries) - 1) for film in queries]
-    gain = np.subtract(found, chance)
+    gain = np.subtract(precisions, chance)
     margin = 1.96 * float(gain.std(ddof=1)) / math.sqrt(len(queries))
-    return StylePrecision(float(np.mean(found)), float(np.mean(chance)), margin)
+    return StylePrecision(float(np.mean(precisions)), float(np.mean(chance)), margin)

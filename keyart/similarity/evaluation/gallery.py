@@ -161,20 +161,20 @@ def _film_features(
     store: FeatureStore, rows: FeatureRows, folder: object
 ) -> tuple[FilmFeatures, list[tuple[str, object]]]:
     """Arrange the rows of a store by movie_id; also the pictures without one, and why."""
-    found: dict[int, int] = {}
+    matches: dict[int, int] = {}
     reasons: list[tuple[str, object]] = []
     for row, picture_id in enumerate(rows.picture_ids.tolist()):
         movie_id = movie_id_of(picture_id)
         if movie_id is None:
             reasons.append(("its picture is not named by a movie_id", picture_id))
-        elif movie_id in found:
+        elif movie_id in matches:
             reasons.append(("another picture has the same movie_id", picture_id))
         else:
-            found[movie_id] = row
-    if not found:
+            matches[movie_id] = row
+    if not matches:
         raise DataError(f"no picture in {folder} is named by its movie_id, as 6.jpg is; received {len(rows)} pictures")
-    movie_ids = np.array(sorted(found), np.int64)
-    order = np.array([found[movie_id] for movie_id in movie_ids.tolist()])
+    movie_ids = np.array(sorted(matches), np.int64)
+    order = np.array([matches[movie_id] for movie_id in movie_ids.tolist()])
     arrays, numbers = store.arrays(rows)
     hashes = [rows.poster_sha256s[row] for row in order.tolist()]
     return FilmFeatures(movie_ids, arrays, numbers[order], rows.rows[order], hashes), reasons

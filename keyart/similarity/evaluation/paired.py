@@ -31,7 +31,7 @@ def compare(values: Sequence[FloatArray], groups: Sequence[str], seed: int = 0) 
     counts = np.bincount(codes, minlength=n_groups).astype(np.float64)
     totals = sums.sum(axis=0)
     drawn_means, drawn_totals = _draw(sums, counts, seed) if n_groups > 1 else (None, None)
-    found = []
+    matches = []
     for number, total in enumerate(totals.tolist()):
         mean = total / float(counts.sum()) if n_groups else _NOT_A_NUMBER
         gain, gains = _NOT_A_NUMBER, None
@@ -39,8 +39,8 @@ def compare(values: Sequence[FloatArray], groups: Sequence[str], seed: int = 0) 
             gain = 100 * (total / float(totals[0]) - 1)
             gains = None if drawn_totals is None else _ratios(drawn_totals[:, number], drawn_totals[:, 0])
         means = None if drawn_means is None else drawn_means[:, number]
-        found.append((_estimate(mean, means), _estimate(gain, gains)))
-    return found
+        matches.append((_estimate(mean, means), _estimate(gain, gains)))
+    return matches
 
 
 def _draw(sums: FloatArray, counts: FloatArray, seed: int) -> tuple[FloatArray, FloatArray]:

@@ -84,8 +84,8 @@ def measure(
     lists = {}
     with progress("evaluate", len(candidates) * len(gallery), "films") as advance:
         for candidate in candidates:
-            found, lists[candidate.name] = _outcomes(candidate, gallery, tasks, advance)
-            outcomes.append(found)
+            result, lists[candidate.name] = _outcomes(candidate, gallery, tasks, advance)
+            outcomes.append(result)
     rows = zip(*outcomes, strict=True)
     return Measured(tuple(_measure([*lists], row, seed) for row in rows), lists, tuple(notes))
 

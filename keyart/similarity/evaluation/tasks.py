@@ -140,8 +140,8 @@ class SeriesTask:
         return cls(own, list(parts.values()), [gallery.group(movie_id) for movie_id in parts])
 
     def outcomes(self, view: View) -> Iterator[Outcome]:
-        found = measures.recall(view.lists[self.rows], self.parts)
-        yield Outcome("series", f"recall@{N_NEAREST}", found, self.groups)
+        result = measures.recall(view.lists[self.rows], self.parts)
+        yield Outcome("series", f"recall@{N_NEAREST}", result, self.groups)
         ranks = measures.first_ranks(view.units[self.rows], view.units, self.parts, self.rows)
         yield Outcome("series", "MRR", 1 / ranks, self.groups)
 
@@ -203,10 +203,10 @@ class HubnessTask:
     left_out: Sequence[LeftOut] = ()
 
     def outcomes(self, view: View) -> Iterator[Outcome]:
-        found = measures.hubness(view.lists)
+        result = measures.hubness(view.lists)
         for name, value in (
-            ("skewness", found.skewness),
-            ("most lists with one", found.most),
-            ("share in no list", found.share_in_none),
+            ("skewness", result.skewness),
+            ("most lists with one", result.most),
+            ("share in no list", result.share_in_none),
         ):
             yield Outcome("hubness", name, np.array([value], np.float64))

@@ -40,9 +40,9 @@ def shortlist_routes(service: ShortlistService, looking: WorkerPool, drawing: Wo
 
     @router.get("/api/shortlist.csv", summary="The films of a shortlist as CSV", **_CSV_FILE)
     async def shortlist_csv(query: Films) -> Response:
-        found = await looking.run(service.facts, query.film)
+        result = await looking.run(service.facts, query.film)
         headers = file_header(f"{_NAME}.csv")
-        return Response(_as_csv(found.films), media_type="text/csv; charset=utf-8", headers=headers)
+        return Response(_as_csv(result.films), media_type="text/csv; charset=utf-8", headers=headers)
 
     @router.get("/api/shortlist.jpg", summary="The films of a shortlist as a contact sheet", **JPEG_FILE)
     async def shortlist_sheet(query: Films) -> Response:

@@ -159,8 +159,8 @@ class FilmService:
         """Describe a random film that has a poster."""
         with self._engine.use() as engine, self.thumbnails.use() as thumbnails:
             # Catalog and posters are reopened one after the other, and a poster may be of a film that was never loaded.
-            found = (engine.catalog.films([movie_id]).values() for movie_id in thumbnails.in_random_order())
-            film = next((film for films in found for film in films), None)
+            matches = (engine.catalog.films([movie_id]).values() for movie_id in thumbnails.in_random_order())
+            film = next((film for films in matches for film in films), None)
         if film is None:
             raise UnknownFilmError(f"no film has a poster; run {poster_step(self._workspace)}")
         return FilmFacts.of(film, has_poster=True)

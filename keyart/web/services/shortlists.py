@@ -20,15 +20,15 @@ class ShortlistService:
 
     def facts(self, names: list[int | str]) -> ShortlistFacts:
         """Describe the films of a list that the catalog has."""
-        found: dict[int, FilmFacts] = {}
+        matches: dict[int, FilmFacts] = {}
         missing: list[int | str] = []
         for name in names:
             try:
                 film = self._films.film(name)
-                found[film.movie_id] = film
+                matches[film.movie_id] = film
             except UnknownFilmError:
                 missing.append(name)
-        return ShortlistFacts(films=list(found.values()), missing=list(dict.fromkeys(missing)))
+        return ShortlistFacts(films=list(matches.values()), missing=list(dict.fromkeys(missing)))
 
     def sheet(self, names: list[int | str]) -> bytes:
         """Draw the films of a list as a contact sheet, a JPEG file; UnknownFilmError where the catalog has none."""

@@ -129,25 +129,25 @@ class UserService:
             stars = {_movie_id(matcher, rated.movie_id): rated.rating for rated in query.ratings}
         history = history_of(list(stars), list(stars.values()))
         with self._model(query.model).use() as recommender:
-            found = recommender.for_ratings(history, query.k, query.fresh)
-            return self._response(found, query.model)
+            result = recommender.for_ratings(history, query.k, query.fresh)
+            return self._response(result, query.model)
 
     def match_ratings(self, file: PersonalFile) -> PersonalRatingsFacts:
         """Match the ratings of a file to films."""
         with self._matcher.use() as matcher:
-            found = match_ratings(file, matcher)
-        stars = found.stars()
-        films = {one.films[0].movie_id: one.films[0] for one in found.ratings if one.status is Status.MATCHED}
+            result = match_ratings(file, matcher)
+        stars = result.stars()
+        films = {one.films[0].movie_id: one.films[0] for one in result.ratings if one.status is Status.MATCHED}
         return PersonalRatingsFacts(
-            source=found.source,
-            summary=found.summary(),
-            counts=found.counts(),
+            source=result.source,
+            summary=result.summary(),
+            counts=result.counts(),
             ratings=[
                 RatedFilm(rating=stars[film.movie_id], **self._facts(film).model_dump()) for film in films.values()
             ],
             others=[
                 PersonalRow(line=one.row.line, title=one.row.label, status=one.status)
-                for one in found.ratings
+                for one in result.ratings
                 if one.status is not Status.MATCHED
             ],
         )
