@@ -155,7 +155,7 @@ def looking(browser: Any, address: str, request: pytest.FixtureRequest, **option
     page.on("console", lambda said: faults.append(said.text) if "Content Security Policy" in said.text else None)
     yield page
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    path = SCREENSHOTS / f"{request.path.stem}-{request.node.name}.png"
+    path = SCREENSHOTS / f"{request.path.stem}-{request.node.name.replace('/', '_')}.png"
     page.screenshot(path=path)
     request.node.user_properties.append(("screenshot", str(path)))
     page.close()
