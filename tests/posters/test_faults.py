@@ -106,6 +106,8 @@ class Scenario:
         if self._rng.random() < 0.6:
             fault = self._rng.choice(list(TRANSIENT))
             n_times = 1 if fault is Fault.STALL else self._rng.randint(1, N_RETRIES + 1)
+            # One try is spare, as a connection that was kept open may break just as it is used again.
+            n_times -= n_times == N_RETRIES
             self._server.inject(path, *[fault] * n_times)
             return ending if n_times <= N_RETRIES else Ending("failed", source, TRANSIENT[fault])
         reasons = ON_IMAGES if on_image else ON_LOOKUPS

@@ -120,17 +120,22 @@ class UserService:
 
     def for_user(self, user_id: int, query: RecommendationQuery) -> Recommendations:
         """Recommend films to a user."""
-        with self._model(query.model).use() as recommender:
-            return self._response(recommender.for_user(user_id, query.k, query.fresh), query.model)
+        name = query.model or default_model(self._workspace)
+        with self._model(name).use() as recommender:
+            return self._response(
+                recommender.for_user(user_id, query.k, query.fresh), name, by_default=query.model is None
+            )
 
     def for_ratings(self, query: RatingsQuery) -> Recommendations:
         """Recommend films to somebody who brings their own ratings."""
         with self._matcher.use() as matcher:
             stars = {_movie_id(matcher, rated.movie_id): rated.rating for rated in query.ratings}
         history = history_of(list(stars), list(stars.values()))
-        with self._model(query.model).use() as recommender:
-            result = recommender.for_ratings(history, query.k, query.fresh)
-            return self._response(result, query.model)
+        name = query.model or default_model(self._workspace)
+        with self._model(name).use() as recommender:
+            return self._response(
+                recommender.for_ratings(history, query.k, query.fresh), name, by_default=query.model is None
+            )
 
     def match_ratings(self, file: PersonalFile) -> PersonalRatingsFacts:
         """Match the ratings of a file to films."""
@@ -152,10 +157,8 @@ class UserService:
             ],
         )
 
-    def _model(self, name: str | None) -> Reloading[UserRecommender]:
-        """Return a model, by default `default_model`; opening one may close the least recently used."""
-        if name is None:
-            name = default_model(self._workspace)
+    def _model(self, name: str) -> Reloading[UserRecommender]:
+        """Return a model; opening one may close the least recently used."""
         if name not in fitted_models(self._workspace):
             # Raises what is wrong; a model that cannot be opened displaces none that is open.
             UserRecommender.open(self._workspace, name)
@@ -176,11 +179,11 @@ class UserService:
             on_reload=self._on_reload,
         )
 
-    def _response(self, recommendation: Recommendation, name: str | None) -> Recommendations:
+    def _response(self, recommendation: Recommendation, name: str, *, by_default: bool) -> Recommendations:
         option = home_option(self._workspace.home)
         notes = recommendation.notes
-        if name is None:
-            notes = (*notes_on_default(recommendation.model), *notes)
+        if by_default:
+            notes = (*notes_on_default(name), *notes)
         response = recommendation.to_dict() | {"notes": [complete(note, option) for note in notes]}
         response["results"] = [
             RecommendedFilm(**row, has_poster=self._has_poster(row["movie_id"])) for row in response["results"]
