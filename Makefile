@@ -31,7 +31,7 @@ types: $(VENV)/.installed-dev ## static types
 test: check ## lint, types and tests, 10 to 20 minutes on 2 cores
 	$(PYTEST)
 
-test-fast: $(VENV)/.installed-dev ## tests for daily work, 2 to 4 minutes: no Spark, browser, server process, training or real data
+test-fast: $(VENV)/.installed-dev ## tests for daily work, 2 to 5 minutes: no Spark, browser, server process, training or real data
 	$(PYTEST) -m "not slow and not release and not heavy and not faults"
 
 test-release: $(VENV)/.installed-dev ## the longest tests, before a release: about 3 minutes
