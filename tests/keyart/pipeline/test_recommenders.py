@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -142,3 +143,14 @@ def test_a_blend_says_when_it_was_tuned_on_other_ratings(tastes_home: Path, tast
     (source / "ratings.csv").write_text(ratings + "\n1000,1,3,1")
     pipeline.load(tastes_home, source)
     assert is_noted() == [True, True]
+
+
+@pytest.mark.release
+@pytest.mark.skipif(
+    shutil.which("java") is None and "JAVA_HOME" not in os.environ, reason="Spark needs Java; .ci/run installs it"
+)
+def test_parameters_of_spark_are_tried_on_the_ratings_of_a_workspace(tastes_home: Path) -> None:
+    points = pipeline.grid_search(tastes_home, [1, 2], [2], [0.1], n_folds=2)
+    assert {point.n_factors for point in points} == {1, 2}
+    assert points[0].mse <= points[1].mse < 2
+    assert all(point.coverage > 0.9 for point in points)
