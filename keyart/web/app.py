@@ -159,7 +159,7 @@ def _add_page(app: FastAPI, path: str, name: str) -> None:
     @app.get(path, include_in_schema=False)
     async def static_page(request: Request) -> Response:
         words = words_for(request)
-        return answer(request, page(name, words), words)
+        return answer(request, page(name, words, request.url.query), words)
 
 
 class _WarmUp:

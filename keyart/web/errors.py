@@ -127,7 +127,7 @@ def _error_page(request: Request, error: HTTPException) -> Response:
     else:
         detail = words.english(f"{detail[:1].upper()}{detail[1:]}.")
     root = str(request.scope.get("root_path", ""))
-    return filled_in("error.html", error.status_code, words, error.headers, root=root, title=title, detail=detail)
+    return filled_in(request, "error.html", error.status_code, error.headers, root=root, title=title, detail=detail)
 
 
 def _methods(request: Request) -> set[str]:

@@ -10,13 +10,14 @@ from html import escape, unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from string import Template
+from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 
 from keyart.web.conditional import is_unchanged
 from keyart.web.markup import Markup, element, joined
-from keyart.web.words import ENGLISH, Words, offered
+from keyart.web.words import ENGLISH, PARAMETER, Words, offered, words_for
 
 _STATIC = Path(__file__).parent / "static"
 _ATTRIBUTE = re.compile(r'(?<=\s)(aria-label|placeholder|title|alt)="([^"]+)"')
@@ -32,12 +33,23 @@ def path_below(request: Request) -> str:
     return request.url.path.removeprefix(str(request.scope.get("root_path", "")))
 
 
-def page(name: str, words: Words, **values: str) -> str:
-    """Translate a page, and then fill it in with texts, which are escaped, or markup."""
+def address_without(request: Request, parameter: str) -> str:
+    """Return the path and the query of a request, without one parameter: where to send a browser on to."""
+    url = request.url.remove_query_params(parameter)
+    # Of "//elsewhere" a browser would make another host.
+    path = f"{request.scope.get('root_path', '')}/{path_below(request).lstrip('/')}"
+    return f"{path}?{url.query}" if url.query else path
+
+
+def page(name: str, words: Words, query: str, **values: str) -> str:
+    """Translate a page, and then fill it in with texts, which are escaped, or markup.
+
+    The links to other languages keep `query`, what the address has after its `?`.
+    """
     path = _STATIC / name
     template = _translated(path, path.stat().st_mtime_ns, words)
     filled = {key: joined(value) for key, value in values.items()}
-    return Template(template).substitute(filled, languages=language_choice(words, offered()))
+    return Template(template).substitute(filled, languages=language_choice(words, offered(), query))
 
 
 def answer(request: Request, content: str, words: Words) -> Response:
@@ -53,10 +65,11 @@ def answer(request: Request, content: str, words: Words) -> Response:
 
 
 def filled_in(
-    name: str, status: int, words: Words, headers: Mapping[str, str] | None = None, **values: str
+    request: Request, name: str, status: int, headers: Mapping[str, str] | None = None, **values: str
 ) -> HTMLResponse:
     """Answer with a page that is for this request alone."""
-    content = page(name, words, **values)
+    words = words_for(request)
+    content = page(name, words, request.url.query, **values)
     return HTMLResponse(content, status, {"Cache-Control": "no-store", **language_headers(words), **(headers or {})})
 
 
@@ -65,18 +78,27 @@ def language_headers(words: Words) -> dict[str, str]:
     return {"Content-Language": words.tag, "Vary": "Accept-Language, Cookie"}
 
 
-def language_choice(words: Words, languages: tuple[Words, ...]) -> Markup:
+def language_choice(words: Words, languages: tuple[Words, ...], query: str) -> Markup:
     """Write links to the same page in other languages, each in its own; nothing where there are none."""
     if len(languages) == 1:
         return Markup()
-    links = [_language_link(each, is_current=each.tag == words.tag) for each in languages]
+    links = [_language_link(each, query, is_current=each.tag == words.tag) for each in languages]
     return element("nav", *links, class_="languages", aria_label=words("Language"))
 
 
-def _language_link(words: Words, *, is_current: bool) -> Markup:
+def _language_link(words: Words, query: str, *, is_current: bool) -> Markup:
     current = {"aria_current": "true"} if is_current else {}
-    # The address of the page itself, which then is in another language; words.js keeps the choice.
-    return element("a", words.name, href="", lang=words.tag, hreflang=words.tag, translate="no", **current)
+    # Once it is loaded, words.js takes the click, and the page keeps what is not in its address.
+    others = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != PARAMETER]
+    return element(
+        "a",
+        words.name,
+        href=f"?{urlencode([*others, (PARAMETER, words.tag)])}",
+        lang=words.tag,
+        hreflang=words.tag,
+        translate="no",
+        **current,
+    )
 
 
 @lru_cache(maxsize=64)

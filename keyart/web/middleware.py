@@ -19,11 +19,12 @@ from keyart.web.address import is_loopback
 from keyart.web.body_limits import BodyMiddleware
 from keyart.web.compression import GzipMiddleware
 from keyart.web.errors import problem
-from keyart.web.html import path_below, wants_page
+from keyart.web.html import address_without, path_below, wants_page
 from keyart.web.public_address import PublicAddress, Seen
 from keyart.web.sign_in import PUBLIC_FILES, is_sign_in, read_form_token, sign_in_page
 from keyart.web.token_guesses import TokenGuesses
-from keyart.web.words import words_for
+from keyart.web.words import COOKIE as LANGUAGE_COOKIE
+from keyart.web.words import PARAMETER, offered, words_for
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ _PUBLIC_PATHS = frozenset({"/healthz", "/readyz"}) | PUBLIC_FILES
 _PORT = re.compile(r":\d*$")
 _COOKIE = "keyart-token"
 _SEEN = "keyart.seen"
+_YEAR_S = 365 * 24 * 3600
 
 
 def add_middleware(app: FastAPI, token: str | None, public: PublicAddress, registry: CollectorRegistry) -> None:
@@ -51,6 +53,7 @@ def add_middleware(app: FastAPI, token: str | None, public: PublicAddress, regis
     app.add_middleware(GzipMiddleware)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(AuthenticationMiddleware, token=token, public=public)
+    app.add_middleware(LanguageMiddleware)
     if public.allowed_origins:
         # Outside of authentication: a browser asks beforehand without the token, and a page must see a refusal.
         app.add_middleware(
@@ -136,6 +139,28 @@ class PublicAddressMiddleware:
         await self._app(scope, receive, send)
 
 
+class LanguageMiddleware:
+    """Keeps the language that a link has chosen, which works before the scripts are there, too."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or send a browser to its address without the language."""
+        response = self._redirect(Request(scope)) if scope["type"] == "http" else None
+        await (response or self._app)(scope, receive, send)
+
+    def _redirect(self, request: Request) -> Response | None:
+        chosen = request.query_params.get(PARAMETER)
+        is_page = request.method in ("GET", "HEAD") and wants_page(request)
+        if not is_page or chosen not in {words.tag for words in offered()}:
+            return None
+        response = RedirectResponse(address_without(request, PARAMETER), 303)
+        path = f"{request.scope.get('root_path', '')}/"
+        response.set_cookie(LANGUAGE_COOKIE, chosen, max_age=_YEAR_S, path=path, samesite="lax")
+        return response
+
+
 class AuthenticationMiddleware:
     """Refuses requests without the token; without one it serves this machine only, and no foreign pages."""
 
@@ -215,13 +240,12 @@ class AuthenticationMiddleware:
 
     def _redirect(self, request: Request, token: str, seen: Seen) -> Response:
         """Move the token from the address into a cookie: address bar and history must not keep it."""
-        url, root_path = request.url.remove_query_params("token"), self._public.root_path
-        # Of "//elsewhere" a browser would make another host.
-        path = f"{root_path}/{path_below(request).lstrip('/')}"
-        response = RedirectResponse(f"{path}?{url.query}" if url.query else path, 303)
+        response = RedirectResponse(address_without(request, "token"), 303)
         is_secure = seen.scheme == "https"
         # Lax: a link on a page of others leads here with the cookie; nothing but links does.
-        response.set_cookie(_COOKIE, token, path=f"{root_path}/", secure=is_secure, httponly=True, samesite="lax")
+        response.set_cookie(
+            _COOKIE, token, path=f"{self._public.root_path}/", secure=is_secure, httponly=True, samesite="lax"
+        )
         return response
 
 

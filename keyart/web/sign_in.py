@@ -11,7 +11,6 @@ from fastapi.responses import HTMLResponse
 from starlette.types import Receive
 
 from keyart.web.html import filled_in, wants_page
-from keyart.web.words import words_for
 
 PUBLIC_FILES = frozenset({"/static/page.css", "/static/icon.svg"})
 """What the page needs, which is answered without a token."""
@@ -32,7 +31,7 @@ def sign_in_page(
     """Show the form, which is sent to the address that was asked for; `problem` says why the last token was refused."""
     # Without a referrer, a form would not name the origin that it comes from.
     named = {"Referrer-Policy": "same-origin", **headers}
-    return filled_in("sign-in.html", status, words_for(request), named, root=root_path, problem=problem)
+    return filled_in(request, "sign-in.html", status, named, root=root_path, problem=problem)
 
 
 async def read_form_token(receive: Receive) -> str:

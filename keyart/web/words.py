@@ -16,6 +16,8 @@ from keyart.web.markup import Markup, element, joined
 FOLDER = Path(__file__).parent / "static" / "words"
 COOKIE = "keyart-language"
 """Holds the language that was chosen on a page."""
+PARAMETER = "language"
+"""Chooses a language in the address of any page, such as `?film=22&language=zh-Hans`."""
 
 _NAME = "$language"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")

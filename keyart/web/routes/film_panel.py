@@ -16,7 +16,7 @@ from keyart.web.schemas.details import FilmDetails
 from keyart.web.schemas.films import FilmQuery, Hit, SimilarPage
 from keyart.web.services.details import DetailService, Points
 from keyart.web.services.films import FilmService
-from keyart.web.words import ENGLISH, Words, words_for
+from keyart.web.words import Words, words_for
 from keyart.web.workers import WorkerPool
 
 _N_IN_ROW = 6
@@ -55,7 +55,7 @@ def _one_side(films: FilmService, movie_id: int, alpha: float) -> list[Hit]:
     return page.results
 
 
-def _panel(film: FilmDetails, looks: list[Hit], liked: list[Hit], dots: Points, words: Words = ENGLISH) -> Markup:
+def _panel(film: FilmDetails, looks: list[Hit], liked: list[Hit], dots: Points, words: Words) -> Markup:
     by_looks, by_ratings = _Side("looks", words("looks")), _Side("liked", words("liked"))
     return joined(
         element("div", _tags(film, words), _links(film), _palette(film, words), class_="about"),

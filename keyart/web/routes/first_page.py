@@ -11,7 +11,7 @@ from keyart.web.html import answer
 from keyart.web.html import page as filled
 from keyart.web.markup import Markup, element
 from keyart.web.services.films import FilmService
-from keyart.web.words import ENGLISH, Words, words_for
+from keyart.web.words import Words, words_for
 from keyart.web.workers import WorkerPool
 
 _QUESTIONS = ("film", "text", "like")
@@ -28,21 +28,22 @@ def add_first_page(app: FastAPI, service: FilmService, pool: WorkerPool) -> None
     @app.get("/", include_in_schema=False)
     async def page(request: Request) -> Response:
         is_first, words = not any(name in request.query_params for name in _QUESTIONS), words_for(request)
-        content = await pool.run(_first_page, service, words) if is_first else _page(Markup(), words)
+        first = await pool.run(_first_of, service, words) if is_first else Markup()
+        content = _page(first, words, request.url.query)
         return answer(request, content, words)
 
 
-def _first_page(service: FilmService, words: Words) -> str:
-    return _page(_first(service.well_known(_N_POSTERS), words, takes_text=service.is_known_to_take_text()), words)
+def _first_of(service: FilmService, words: Words) -> Markup:
+    return _first(service.well_known(_N_POSTERS), words, takes_text=service.is_known_to_take_text())
 
 
-def _page(first: Markup, words: Words) -> str:
+def _page(first: Markup, words: Words, query: str) -> str:
     # Until the script is there, words say that something comes.
     state, status = (' class="first"', "") if first else ("", words("Looking for films that look alike …"))
-    return filled("index.html", words, state=Markup(state), status=status, first=first)
+    return filled("index.html", words, query, state=Markup(state), status=status, first=first)
 
 
-def _first(films: list[Film], words: Words = ENGLISH, *, takes_text: bool) -> Markup:
+def _first(films: list[Film], words: Words, *, takes_text: bool) -> Markup:
     """Write what the page begins with: what it is for, where to drop a picture, examples, and a wall of posters."""
     return element(
         "section",

@@ -1,4 +1,16 @@
 // The words of a page in its language: English texts are the keys of a file for each other language.
+
+// The choice of another language at the foot of the page.
+addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[hreflang]");
+  if (!link) return;
+  event.preventDefault();
+  const root = new URL("..", import.meta.url).pathname;
+  document.cookie = `keyart-language=${link.hreflang}; path=${root}; max-age=31536000; samesite=lax`;
+  // The history keeps what is not in the address.
+  location.reload();
+});
+
 const { lang } = document.documentElement;
 const isEnglish = lang === "en";
 const known = isEnglish ? {} : await load();
@@ -36,14 +48,3 @@ export function count(n, one, other, values = {}) {
 export function english(text) {
   return isEnglish ? text : Object.assign(document.createElement("span"), { lang: "en", textContent: text });
 }
-
-// The choice of another language at the foot of the page.
-addEventListener("click", (event) => {
-  const link = event.target.closest?.("a[hreflang]");
-  if (!link) return;
-  event.preventDefault();
-  const root = new URL("..", import.meta.url).pathname;
-  document.cookie = `keyart-language=${link.hreflang}; path=${root}; max-age=31536000; samesite=lax`;
-  // The history keeps what is not in the address.
-  location.reload();
-});

@@ -12,6 +12,7 @@ from keyart.render.palette import palette_of
 from keyart.web.routes.film_panel import _panel
 from keyart.web.schemas.details import AtlasPlace, FilmDetails, Swatch
 from keyart.web.services.details import Histograms
+from keyart.web.words import ENGLISH
 from tests.keyart.web.conftest import NEEDS_CHROMIUM, Page, expect, expect_hits
 from tests.keyart.web.test_first_page import HOSTILE, parsed
 
@@ -39,7 +40,7 @@ def test_hostile_tags_and_names_stay_text() -> None:
         stars=[], palette=[Swatch(color=HOSTILE, share=1.0)], tmdb_url=None, imdb_url=None,
         atlas=AtlasPlace(x=0, y=0, cluster=HOSTILE, n_films=2),
     )  # fmt: skip
-    panel = parsed(_panel(film, [], [], [(0.0, 1.0)]))
+    panel = parsed(_panel(film, [], [], [(0.0, 1.0)], ENGLISH))
     assert "img" not in {name for name, _ in panel.found}
     assert panel.text.count(HOSTILE) == 3
 

@@ -13,6 +13,7 @@ import requests
 from catalog.film import Film
 from keyart.web.markup import element, joined
 from keyart.web.routes.first_page import _first
+from keyart.web.words import ENGLISH
 from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, expect, expect_hits, looking, serious_barriers
 from tests.keyart.web.test_page_places import SHIFTS
 
@@ -45,7 +46,7 @@ def parsed(html: str) -> Elements:
 
 def test_hostile_titles_stay_text() -> None:
     films = [Film(movie_id, HOSTILE, 1990 + movie_id) for movie_id in range(1, 7)]
-    page = parsed(_first(films, takes_text=True))
+    page = parsed(_first(films, ENGLISH, takes_text=True))
     assert {name for name, _ in page.found} == {
         "section", "div", "h2", "p", "label", "strong", "span", "ul", "ol", "li", "a", "b", "img"
     }  # fmt: skip
@@ -60,12 +61,12 @@ def test_hostile_titles_stay_text() -> None:
 
 def test_a_description_is_an_example_where_descriptions_are_taken() -> None:
     films = [Film(movie_id, f"Film {movie_id}") for movie_id in range(1, 7)]
-    described = parsed(_first(films, takes_text=True))
+    described = parsed(_first(films, ENGLISH, takes_text=True))
     assert "?text=a+face+in+the+dark" in [attributes.get("href") for _, attributes in described.found]
     assert "?film=4&unlike=5" in [
-        attributes.get("href") for _, attributes in parsed(_first(films, takes_text=False)).found
+        attributes.get("href") for _, attributes in parsed(_first(films, ENGLISH, takes_text=False)).found
     ]
-    assert parsed(_first(films[:4], takes_text=True)).text.count("Film") == 0
+    assert parsed(_first(films[:4], ENGLISH, takes_text=True)).text.count("Film") == 0
 
 
 def test_the_wall_shows_the_films_with_most_ratings_first(people_address: str) -> None:

@@ -14,7 +14,16 @@ from catalog.film import Film
 from keyart.web.html import language_choice, page
 from keyart.web.routes.first_page import _first
 from keyart.web.words import COOKIE, ENGLISH, FOLDER, Words, offered, preferred
-from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, expect, expect_hits, looking, serious_barriers
+from tests.keyart.web.conftest import (
+    NEEDS_AXE,
+    NEEDS_CHROMIUM,
+    Page,
+    expect,
+    expect_hits,
+    looking,
+    serious_barriers,
+    serving,
+)
 from tests.keyart.web.page_texts import WEB, all_texts, of_modules, of_scripts, of_templates
 from tests.keyart.web.test_first_page import parsed
 
@@ -65,8 +74,9 @@ def test_only_what_scripts_count_has_plural_forms(path: Path) -> None:
 def test_pages_in_english_are_the_templates_themselves() -> None:
     for path in (WEB / "static").glob("*.html"):
         names = re.findall(r"\$(\w+)", path.read_text(encoding="utf-8"))
-        written = page(path.name, ENGLISH, **{name: f"${name}" for name in names if name != "languages"})
-        assert written == path.read_text(encoding="utf-8").replace("$languages", language_choice(ENGLISH, offered()))
+        written = page(path.name, ENGLISH, "", **{name: f"${name}" for name in names if name != "languages"})
+        languages = language_choice(ENGLISH, offered(), "")
+        assert written == path.read_text(encoding="utf-8").replace("$languages", languages)
 
 
 @pytest.mark.parametrize(
@@ -99,11 +109,14 @@ def test_a_file_in_the_folder_is_a_language_that_is_offered(tmp_path: Path) -> N
     (tmp_path / "de.json").write_text(json.dumps({"$language": "Deutsch", "Grid": "Raster"}), encoding="utf-8")
     languages = offered(tmp_path)
     assert [words.tag for words in languages] == ["en", "de"]
-    links = parsed(language_choice(languages[1], languages))
+    links = parsed(language_choice(languages[1], languages, "film=22&text=a+b%26c&language=en&empty="))
     assert links.text == "EnglishDeutsch"
     assert [attributes["hreflang"] for name, attributes in links.found if name == "a"] == ["en", "de"]
-    assert language_choice(ENGLISH, languages[:1]) == ""
-    assert '<button type="button" value="grid" aria-pressed="false">Raster</button>' in page("atlas.html", languages[1])
+    kept = "?film=22&text=a+b%26c&empty=&language="
+    assert [attributes["href"] for name, attributes in links.found if name == "a"] == [f"{kept}en", f"{kept}de"]
+    assert language_choice(ENGLISH, languages[:1], "") == ""
+    atlas = page("atlas.html", languages[1], "")
+    assert '<button type="button" value="grid" aria-pressed="false">Raster</button>' in atlas
     (tmp_path / "de.json").write_text(json.dumps({"$language": "Deutsch", "Grid": "Kacheln"}), encoding="utf-8")
     assert offered(tmp_path)[1]("Grid") == "Kacheln"
 
@@ -114,7 +127,7 @@ def test_titles_are_not_translated() -> None:
         _first([Film(movie_id, "Grid {film} $first") for movie_id in range(1, 7)], chinese, takes_text=False)
     )
     assert shown.text.count("Grid {film} $first") == 5
-    filled = page("index.html", Words("xx", "", {"Grid": "no"}), state="", status="", first="Grid $status")
+    filled = page("index.html", Words("xx", "", {"Grid": "no"}), "", state="", status="", first="Grid $status")
     assert "Grid $status" in filled
 
 
@@ -163,6 +176,37 @@ def test_pages_in_chinese_have_no_english_words(
         assert opened.locator("html").get_attribute("lang") == "zh-Hans"
         assert opened.evaluate(ENGLISH_LEFT) == []
         assert serious_barriers(opened) == []
+
+
+@pytest.mark.parametrize("root_path", ["", "/films"])
+def test_a_link_chooses_a_language_before_the_scripts_are_there(fitted_home: Path, root_path: str) -> None:
+    with serving(fitted_home, root_path=root_path) as url, requests.Session() as browser:
+        browser.headers["Accept"] = "text/html"
+        for path in ("/?film=22", "/atlas", "/nowhere", "//elsewhere.test/x", "/films/22/panel"):
+            join = "&" if "?" in path else "?"
+            answer = browser.get(f"{url}{path}{join}language=zh-Hans", timeout=60, allow_redirects=False)
+            there = f"/{path.lstrip('/')}"
+            assert (answer.status_code, answer.headers["location"]) == (303, f"{root_path}{there}"), path
+            assert f"Path={root_path}/;" in answer.headers["set-cookie"]
+            answer = browser.get(url + there, headers={"Cookie": f"{COOKIE}=zh-Hans"}, timeout=60)
+            assert answer.headers["content-language"] == "zh-Hans"
+        # A language that there is not is no choice, and what programs ask is not theirs.
+        assert browser.get(f"{url}/atlas?language=tlh", timeout=60, allow_redirects=False).status_code == 200
+        refused = requests.get(f"{url}/api/films?query=x&language=zh-Hans", timeout=60)
+        assert refused.status_code == 422
+        assert "language" in refused.text
+
+
+@NEEDS_CHROMIUM
+def test_a_language_is_chosen_where_the_scripts_are_late(
+    browser: Any, people_address: str, request: pytest.FixtureRequest
+) -> None:
+    with looking(browser, people_address, request, locale="zh-CN") as opened:
+        opened.route("**/static/*.js", lambda route: route.abort())
+        opened.goto("/shortlist?film=22")
+        opened.get_by_role("link", name="English").click()
+        expect(opened, "h2").to_have_text("Shortlist")
+        assert opened.url.endswith("/shortlist?film=22")
 
 
 @NEEDS_CHROMIUM

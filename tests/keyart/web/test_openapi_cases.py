@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 
-from tests.keyart.web.conftest import serving
+from tests.keyart.web.conftest import copied
+from tests.keyart.web.test_serve_command import read_until, started
 
 schemathesis = pytest.importorskip("schemathesis")
 
@@ -26,10 +28,14 @@ _REAL_IDS = {"movie_id": range(1, 25), "other_id": range(1, 25), "film": range(1
 @pytest.fixture(scope="module")
 def description(fitted_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The description of a server whose catalog may be changed."""
-    from tests.keyart.web.conftest import copied
-
-    with serving(copied(fitted_home, tmp_path_factory)) as url:
-        yield schemathesis.openapi.from_url(f"{url}/openapi.json", timeout=60)
+    # In a process of its own: Hypothesis takes a server's use of `random` for its own, and CPython before 3.11.9 may
+    # fail to parse a module while another thread parses the header of an array (python/cpython issue 106905).
+    with started(copied(fitted_home, tmp_path_factory)) as server:
+        address, _ = read_until(server, "http://").split("  ")
+        assert server.stderr is not None
+        # Else the server would wait once the pipe is full.
+        threading.Thread(target=server.stderr.read, daemon=True).start()
+        yield schemathesis.openapi.from_url(f"{address}openapi.json", timeout=60)
 
 
 def checks() -> list[Any]:
