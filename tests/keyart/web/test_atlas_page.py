@@ -15,7 +15,7 @@ import pytest
 from keyart.atlas.build import AtlasOptions, make_atlas
 from keyart.pipeline.index import build
 from tests.keyart.groups import N_FILMS, arrange, list_films, make_groups, poster_of
-from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, expect, looking, serious_barriers, serving
+from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, barriers, expect, looking, serving
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [NEEDS_CHROMIUM, pytest.mark.heavy]
@@ -462,11 +462,11 @@ def test_a_map_that_does_not_come_can_be_tried_again(page: Page) -> None:
 @pytest.mark.release
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @NEEDS_AXE
-def test_no_serious_barrier(page: Page, scheme: str) -> None:
+def test_no_barrier(page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
     look(page)
     page.get_by_role("button", name="Select all in view").click()
-    assert not serious_barriers(page)
+    assert not barriers(page)
 
 
 def test_no_cell_of_the_csv_file_is_a_formula(page: Page) -> None:
