@@ -30,9 +30,11 @@ from keyart.similarity.blending import open_hybrid
 from keyart.workspace import alternates
 from keyart.workspace.contents import fingerprint, open_ratings
 from keyart.workspace.encoders import list_encoders, name_of
+from keyart.workspace.films import open_posters
 from keyart.workspace.gaps import listed
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace, is_ratings_name
+from keyart.workspace.poster_steps import lost_poster_step
 from posters.database import DATABASE_NAME
 from posters.store import PosterStore
 
@@ -122,7 +124,9 @@ def _add_database(findings: Findings, path: Path, error: KeyartError, remedy: st
 
 
 def _passes_own_check(path: Path) -> bool:
-    with suppress(sqlite3.Error, OSError), closing(sqlite3.connect(path)) as connection:
+    # Not by the path alone, which would create a file that is missing.
+    address = f"{path.as_uri()}?mode=rw"
+    with suppress(sqlite3.Error, OSError), closing(sqlite3.connect(address, uri=True)) as connection:
         return bool(connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
     return False
 
@@ -146,15 +150,18 @@ def _check_ratings(findings: Findings, known: _Known) -> None:
 def _check_posters(findings: Findings, known: _Known, progress: Callable[[int], None]) -> None:
     folder = findings.workspace.posters_dir
     path = folder / DATABASE_NAME
-    remedy = f"{_COPY}; or move it away and run `keyart import {folder} --by movie`"
+    joined = "; or move it away and" if path.is_file() else ", or"
+    remedy = f"{_COPY}{joined} run {lost_poster_step(findings.workspace)}"
     try:
-        with PosterStore.open_to_read(folder) as store:
+        store = open_posters(findings.workspace)
+        if store is None:
+            known.posters = {}
+            return
+        with store:
             _check_poster_files(findings, known, store, progress)
         findings.note_unverified_database(path)
     except IncompleteError as error:
         findings.add(path, problem_of(error), remedy)
-    except NotBuiltError:
-        known.posters = {}
     except KeyartError as error:
         _add_database(findings, path, error, remedy, Mend.POSTERS_CHECKSUM)
 
