@@ -233,8 +233,13 @@ class Engine:
         self.close()
 
     @names_workspace
-    def warm_up(self) -> None:
-        """Load what the first question about an image would wait for: the encoder and the cold-start model.
+    def warm_up(self, *, images: bool = True) -> None:
+        """Load what the first question would wait for, such as what films have in common.
+
+        Parameters
+        ----------
+        images : bool, default True
+            Load what images are compared by, too: the encoder and the cold-start model, which takes seconds.
 
         Raises
         ------
@@ -243,6 +248,9 @@ class Engine:
         DataError, ConfigError, FetchError
             The encoder cannot be loaded.
         """
+        self._look_alikes.warm_up()
+        if not images:
+            return
         starter = self._open_cold_starter()
         if self._index is not None and starter.store is not None:
             for encoder in self._encoders:
