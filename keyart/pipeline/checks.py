@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from catalog.database import connect_to_read
 from catalog.errors import DataError, IncompleteError, KeyartError, NotBuiltError
 from catalog.films import Catalog
 from catalog.io.arrays import hold_arrays, unnamed_arrays
@@ -79,8 +80,8 @@ def check_workspace(
 def _reload(workspace: Workspace) -> str:
     """Name the command that loads the catalog again."""
     with (
-        suppress(sqlite3.Error, OSError),
-        closing(sqlite3.connect(f"{workspace.catalog_path.as_uri()}?mode=ro", uri=True)) as connection,
+        suppress(sqlite3.Error, OSError, KeyartError),
+        closing(connect_to_read(workspace.catalog_path)) as connection,
     ):
         result = connection.execute("SELECT value FROM facts WHERE name = 'loaded_from'").fetchone()
         if result and result[0]:
