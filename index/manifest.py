@@ -119,9 +119,10 @@ def remove_others(folder: Path, kept: Iterable[str]) -> None:
 
 def clear_leftovers(folder: Path) -> None:
     """Remove what killed writers left; nobody may be writing into the folder."""
-    # The files of a damaged index may yet be of use.
-    with suppress(DataError):
-        remove_others(folder, _named(folder))
+    # The files of a damaged index may yet be of use. Those of one without a record show that there was one, until the
+    # next is written.
+    with suppress(DataError, NotBuiltError):
+        remove_others(folder, [entry["name"] for entry in read(folder)["files"].values()])
 
 
 def _files_by_name(folder: Path) -> dict[str, Mapping[str, Any]]:

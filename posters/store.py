@@ -265,7 +265,7 @@ class PosterStore:
         """
         record = self.record(movie_id)
         path = self.path_of(record.file_name) if record and record.file_name else None
-        damaged = path.with_name(f"{path.name}.damaged") if path else None
+        damaged = _damaged_path(path) if path else None
         try:
             if path and damaged and path.is_file():
                 path.replace(damaged)
@@ -463,6 +463,15 @@ class PosterStore:
             return [path for path, name in matches if name and int(name[1]) in known and path.name not in needed]
         except OSError as error:
             raise read_error(self._posters_dir, error) from error
+
+
+def is_set_aside(path: Path) -> bool:
+    """Return whether `PosterStore.set_aside` has moved a poster, and no other one is in its place."""
+    return not path.exists() and _damaged_path(path).is_file()
+
+
+def _damaged_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.damaged")
 
 
 def check_registered(posters_dir: Path) -> None:

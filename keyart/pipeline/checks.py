@@ -33,7 +33,7 @@ from keyart.workspace.gaps import listed
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace, is_ratings_name
 from posters.database import DATABASE_NAME
-from posters.store import PosterStore
+from posters.store import PosterStore, is_set_aside
 
 _COPY = "put back a copy of it"
 _AGAIN = "run `keyart check --repair`"
@@ -206,9 +206,13 @@ def _check_poster_files(findings: Findings, known: _Known, store: PosterStore, p
     for movie_id in sorted(gone & (known.films or frozenset())):
         record = store.record(movie_id)
         name = record.file_name if record and record.file_name else str(movie_id)
-        findings.add(
-            store.path_of(name), "it is missing or has another length", "run `keyart fetch`, or import it again"
-        )
+        path, remedy = store.path_of(name), "run `keyart fetch`, or import it again"
+        if is_set_aside(path):
+            # By a repair that was interrupted before it noted that.
+            stands = partial(is_set_aside, path)
+            findings.add(path, "it is set aside as damaged", remedy, Mend.POSTER, str(movie_id), stands=stands)
+        else:
+            findings.add(path, "it is missing or has another length", remedy)
     for path, is_whole in store.alternates.verified():
         if not is_whole:
             findings.add(path, "it has changed since it was stored, or is missing", "run `keyart fetch --refresh`")

@@ -435,3 +435,13 @@ def test_a_record_of_checksums_that_is_written_during_a_check_is_kept(
     meanwhile(monkeypatch, mend)
     report = pipeline.check(whole, repair=True)
     assert (report.mended, report.is_whole) == ((), True)
+
+
+def test_an_interrupted_repair_of_a_poster_is_finished(whole: Path) -> None:
+    poster = whole / "posters" / "7.jpg"
+    poster.rename(poster.with_name("7.jpg.damaged"))
+    (finding,) = (one for one in pipeline.check(whole).findings if one.path == "posters/7.jpg")
+    assert "it is set aside as damaged" in finding.problem
+    report = pipeline.check(whole, repair=True)
+    assert report.is_whole
+    assert "posters/7.jpg is set to be fetched or imported again, kept as 7.jpg.damaged" in report.mended
