@@ -254,6 +254,13 @@ class PosterDatabase:
         # Only a power failure may undo the last few commits.
         self._connection.execute("PRAGMA synchronous = NORMAL")
 
+    def sweep(self) -> None:
+        """Remove the index of a log that is gone; SQLite says nothing where it cannot remove that itself."""
+        with self._locked():
+            (mode,) = self._connection.execute("PRAGMA journal_mode").fetchone()
+            if mode != "wal":
+                remove_file(self._path.with_name(f"{self._path.name}-shm"))
+
     def put(self, record: Record) -> None:
         """Replace a film's row; the attempts add up."""
         self._execute(_UPSERT, vars(record))

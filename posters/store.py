@@ -151,6 +151,7 @@ class PosterStore:
         """Keep other processes from writing during the block, and clean up after killed ones."""
         with exclusive(self._posters_dir):
             try:
+                self._database.sweep()
                 self._sweep()
                 self.alternates.sweep()
                 yield
