@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from catalog.database import connect_to_read
 from catalog.errors import DataError, IncompleteError, KeyartError, NotBuiltError, StoreError
 from catalog.films import Catalog
 from catalog.io.arrays import hold_arrays, unnamed_arrays
@@ -29,9 +30,11 @@ from keyart.similarity.blending import open_hybrid
 from keyart.workspace import alternates
 from keyart.workspace.contents import fingerprint, open_ratings
 from keyart.workspace.encoders import list_encoders, name_of
+from keyart.workspace.films import open_posters
 from keyart.workspace.gaps import listed
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace, is_ratings_name
+from keyart.workspace.poster_steps import lost_poster_step
 from posters.database import DATABASE_NAME
 from posters.store import PosterStore, is_set_aside
 
@@ -77,8 +80,8 @@ def check_workspace(
 def _reload(workspace: Workspace) -> str:
     """Name the command that loads the catalog again."""
     with (
-        suppress(sqlite3.Error, OSError),
-        closing(sqlite3.connect(f"{workspace.catalog_path.as_uri()}?mode=ro", uri=True)) as connection,
+        suppress(sqlite3.Error, OSError, KeyartError),
+        closing(connect_to_read(workspace.catalog_path)) as connection,
     ):
         result = connection.execute("SELECT value FROM facts WHERE name = 'loaded_from'").fetchone()
         if result and result[0]:
@@ -140,7 +143,9 @@ def _found_again(findings: Findings, check: Callable[[Findings, _Known], None], 
 
 
 def _passes_own_check(path: Path) -> bool:
-    with suppress(sqlite3.Error, OSError), closing(sqlite3.connect(path)) as connection:
+    # Not by the path alone, which would create a file that is missing.
+    address = f"{path.as_uri()}?mode=rw"
+    with suppress(sqlite3.Error, OSError), closing(sqlite3.connect(address, uri=True)) as connection:
         return bool(connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
     return False
 
@@ -180,15 +185,18 @@ def _check_poster_database(
 ) -> None:
     folder = findings.workspace.posters_dir
     path = folder / DATABASE_NAME
-    remedy = f"{_COPY}; or move it away and run `keyart import {folder} --by movie`"
+    joined = "; or move it away and" if path.is_file() else ", or"
+    remedy = f"{_COPY}{joined} run {lost_poster_step(findings.workspace)}"
     try:
-        with PosterStore.open_to_read(folder) as store:
+        store = open_posters(findings.workspace)
+        if store is None:
+            known.posters = {}
+            return
+        with store:
             check(store)
         findings.note_unverified_database(path)
     except IncompleteError as error:
         findings.add(path, problem_of(error), remedy)
-    except NotBuiltError:
-        known.posters = {}
     except KeyartError as error:
         _add_database(findings, path, error, remedy, Mend.POSTERS_CHECKSUM, _check_poster_database)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from catalog.errors import DataError, KeyartError, NotBuiltError, StoreError
 from catalog.io.checksums import has_recorded_checksum, recorded_checksums
-from catalog.io.files import parse_json
+from catalog.io.files import parse_json, record_bytes
 from keyart.workspace.layout import Workspace
 
 _ADVICE = re.compile(r"; (?:or )?(?:run |put it back|check disk|fit the model|import or fetch|register |`keyart)")
@@ -141,8 +141,8 @@ class Findings:
     def note_unverified(self, record_path: Path) -> None:
         """Note a readable record without a checksum."""
         try:
-            content = parse_json(record_path.read_bytes())
-        except (OSError, ValueError):
+            content = parse_json(record_bytes(record_path))
+        except (KeyartError, OSError, ValueError):
             return
         if isinstance(content, dict) and not {"checksum", "xxh3"} & content.keys():
             self.unverified.append(self.name_of(record_path))

@@ -59,8 +59,8 @@ from keyart.workspace.api_keys import redact
 from keyart.workspace.encoders import has_index, index_record_path, list_encoders, name_of, open_views
 from keyart.workspace.hints import home_option
 from keyart.workspace.layout import Workspace
+from keyart.workspace.poster_steps import poster_step
 from keyart.workspace.reloading import OnReload, Reloading
-from keyart.workspace.steps import poster_step
 from posters.database import DATABASE_NAME
 from posters.validation import verify_image
 
