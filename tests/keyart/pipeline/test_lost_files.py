@@ -125,7 +125,7 @@ def test_load_says_what_is_lost_with_a_catalog(
     pipeline.add(home, [NewFilm(poster_folder / "2.jpg", "Brand New", 2029)])
     for name in names:
         (home / name).unlink()
-    lost = "the earlier catalog is missing: films that were added to it, and what `keyart load --content"
+    lost = "the earlier catalog is missing: films that were added to it, and content that was loaded, are lost"
     assert any(note.startswith(lost) for note in pipeline.load(home, movielens).notes)
     assert not any("the earlier catalog" in note for note in pipeline.load(home, movielens).notes)
 
