@@ -33,6 +33,7 @@ from posters.database import (
     Record,
     Source,
     State,
+    check_present,
     is_empty,
 )
 from posters.validation import MAX_POSTER_BYTES, ImageFacts, verify_image
@@ -108,8 +109,14 @@ class PosterStore:
         self._candidates: defaultdict[int, set[str]] = defaultdict(set)
 
     @classmethod
-    def open(cls, posters_dir: Path) -> PosterStore:
-        """Open a store, and create it if it does not exist."""
+    def open(cls, posters_dir: Path, *, anew: bool = False) -> PosterStore:
+        """Open a store, and create it if it does not exist.
+
+        IncompleteError or DamageError where its database is lost; with `anew`, for what brings the posters again, it
+        begins another one.
+        """
+        if not anew:
+            _check_not_lost(posters_dir)
         try:
             posters_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -125,11 +132,8 @@ class PosterStore:
         try:
             return cls(posters_dir, PosterDatabase.open_to_read(posters_dir / DATABASE_NAME))
         except NotBuiltError as error:
-            if named := _named_as_posters(posters_dir):
-                raise IncompleteError(
-                    f"{posters_dir} holds posters that are not registered, such as {named[0]}; register them with "
-                    f"`keyart import {posters_dir} --by movie`, or move them elsewhere"
-                ) from error
+            if named := named_as_posters(posters_dir):
+                raise _unregistered(posters_dir, named[0]) from error
             raise
 
     def __enter__(self) -> PosterStore:
@@ -151,6 +155,7 @@ class PosterStore:
         """Keep other processes from writing during the block, and clean up after killed ones."""
         with exclusive(self._posters_dir):
             try:
+                self._database.sweep()
                 self._sweep()
                 self.alternates.sweep()
                 yield
@@ -465,16 +470,31 @@ class PosterStore:
             raise read_error(self._posters_dir, error) from error
 
 
+def _check_not_lost(posters_dir: Path) -> None:
+    """Raise an error where posters were registered and the database that lists them is gone."""
+    path = posters_dir / DATABASE_NAME
+    check_present(path)
+    if is_empty(path) and (named := named_as_posters(posters_dir)):
+        raise _unregistered(posters_dir, named[0])
+
+
+def _unregistered(posters_dir: Path, name: str) -> IncompleteError:
+    return IncompleteError(
+        f"{posters_dir} holds posters that are not registered, such as {name}; register them with "
+        f"`keyart import {posters_dir} --by movie`, or move them elsewhere"
+    )
+
+
 def check_registered(posters_dir: Path) -> None:
     """Raise DataError if a folder holds posters but no database: a fetch or an import might replace them."""
-    if (named := _named_as_posters(posters_dir)) and is_empty(posters_dir / DATABASE_NAME):
+    if (named := named_as_posters(posters_dir)) and is_empty(posters_dir / DATABASE_NAME):
         raise DataError(
             f"{posters_dir} holds posters that are not registered, such as {named[0]}, which might be replaced; "
             f"register them with `keyart import {posters_dir} --by movie`, or move them elsewhere"
         )
 
 
-def _named_as_posters(posters_dir: Path) -> list[str]:
+def named_as_posters(posters_dir: Path) -> list[str]:
     """List the files of a folder that are named as posters are, sorted; none where there is no folder."""
     if not posters_dir.is_dir():
         return []

@@ -16,7 +16,8 @@ import sqlite3
 import stat
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any, TypeVar
@@ -120,6 +121,17 @@ def open_regular(path: Path) -> int:
     return descriptor
 
 
+def check_regular(path: Path) -> None:
+    """Raise DataError for what is no file, such as a pipe, which SQLite would wait for; a missing file passes."""
+    with suppress(OSError):
+        os.close(open_regular(path))
+
+
+def open_file(path: AnyPath) -> AbstractContextManager[BufferedReader]:
+    """Open a file to read, here or elsewhere; DataError for what is no file."""
+    return path.open() if isinstance(path, RemotePath) else os.fdopen(open_regular(path), "rb")
+
+
 def _kind_of(mode: int) -> str:
     if stat.S_ISDIR(mode):
         return "a folder"
@@ -133,7 +145,7 @@ def read_bytes(path: AnyPath, most: int) -> bytes:
     """
     if isinstance(path, RemotePath):
         return path.read_bytes()
-    with os.fdopen(open_regular(path), "rb") as stream:
+    with open_file(path) as stream:
         n_bytes = os.fstat(stream.fileno()).st_size
         if n_bytes > most:
             raise DataError(f"cannot read {path}: it has more than {most:,} bytes")
@@ -158,7 +170,7 @@ def name_in_utf8(path: Path) -> Iterator[str]:
     if printable(path) == str(path):
         yield str(path)
         return
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         yield f"/dev/fd/{stream.fileno()}"
 
 
@@ -288,7 +300,7 @@ def read_record(path: AnyPath, kind: str, version: int) -> dict[str, Any]:
     DataError if its kind or version is another, DamageError if it has changed since.
     """
     try:
-        content = parse_json(_record_bytes(path))
+        content = parse_json(record_bytes(path))
     except ValueError as error:
         raise DamageError(f"{path} is not a JSON record ({error}); run `keyart check --repair`") from error
     if isinstance(content, dict) and _has_changed(content):
@@ -302,7 +314,8 @@ def read_record(path: AnyPath, kind: str, version: int) -> dict[str, Any]:
     return {key: value for key, value in content.items() if key not in _OWN_KEYS}
 
 
-def _record_bytes(path: AnyPath) -> bytes:
+def record_bytes(path: AnyPath) -> bytes:
+    """Read the file of a JSON record; DamageError for what cannot be one, FileNotFoundError where there is none."""
     try:
         return read_bytes(path, _MAX_RECORD_BYTES)
     except DataError as error:
@@ -316,7 +329,7 @@ def _record_bytes(path: AnyPath) -> bytes:
 def record_kind(path: AnyPath) -> object:
     """Return the kind of a JSON record; None for a file that is none, or does not exist."""
     try:
-        content = parse_json(_record_bytes(path))
+        content = parse_json(record_bytes(path))
     except (OSError, ValueError, KeyartError):
         return None
     return content.get("kind") if isinstance(content, dict) else None
@@ -341,7 +354,7 @@ def read_stable(read: Callable[[], Result], version: Callable[[], object]) -> Re
 def sha256_file(path: AnyPath) -> str:
     """Compute the SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
@@ -350,7 +363,7 @@ def sha256_file(path: AnyPath) -> str:
 def xxh3_file(path: AnyPath) -> str:
     """Compute the XXH3 checksum of a file: many times faster than SHA-256, but only a protection against damage."""
     digest = xxhash.xxh3_64()
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

@@ -57,7 +57,7 @@ class Sheet:
         path = folder / self.name
         try:
             hold_to_xxh3(path, self.xxh3 or xxh3_file(path))
-        except (OSError, ValueError) as error:
+        except (DataError, OSError, ValueError) as error:
             raise DamageError(f"the sheet {path} of the atlas is damaged ({error}); run `keyart atlas`") from error
         return path
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from catalog.database import connect_to_read
 from catalog.errors import DataError, IncompleteError, KeyartError, NotBuiltError
 from catalog.films import Catalog
 from catalog.io.arrays import hold_arrays, unnamed_arrays
@@ -18,21 +19,22 @@ from catalog.io.checksums import ChecksumError, checksums_path, recorded_checksu
 from catalog.io.files import is_partial
 from catalog.io.locks import LOCK_NAME
 from catalog.text import plural
-from cf.base import Recommender
 from cf.models.neighbors import ItemCosine
 from cf.registry import MODELS, model_class
 from features.store import FeatureStore
 from index import manifest
 from index.cosine import CosineIndex
 from keyart.atlas.record import Atlas, files_of
-from keyart.pipeline.findings import Findings, Mend, problem_of
+from keyart.pipeline.findings import Findings, Mend, fails, problem_of
 from keyart.similarity.blending import open_hybrid
 from keyart.workspace import alternates
 from keyart.workspace.contents import fingerprint, open_ratings
 from keyart.workspace.encoders import list_encoders, name_of
+from keyart.workspace.films import open_posters
 from keyart.workspace.gaps import listed
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace, is_ratings_name
+from keyart.workspace.poster_steps import lost_poster_step
 from posters.database import DATABASE_NAME
 from posters.store import PosterStore
 
@@ -78,8 +80,8 @@ def check_workspace(
 def _reload(workspace: Workspace) -> str:
     """Name the command that loads the catalog again."""
     with (
-        suppress(sqlite3.Error, OSError),
-        closing(sqlite3.connect(f"{workspace.catalog_path.as_uri()}?mode=ro", uri=True)) as connection,
+        suppress(sqlite3.Error, OSError, KeyartError),
+        closing(connect_to_read(workspace.catalog_path)) as connection,
     ):
         result = connection.execute("SELECT value FROM facts WHERE name = 'loaded_from'").fetchone()
         if result and result[0]:
@@ -102,27 +104,45 @@ def _check_catalog(findings: Findings, known: _Known) -> None:
     except NotBuiltError:
         return
     except KeyartError as error:
-        _add_database(findings, path, error, again, Mend.CATALOG_CHECKSUM)
+        _add_database(findings, path, error, again, Mend.CATALOG_CHECKSUM, _check_catalog)
 
 
-def _add_database(findings: Findings, path: Path, error: KeyartError, remedy: str, mend: Mend) -> None:
+def _add_database(
+    findings: Findings,
+    path: Path,
+    error: KeyartError,
+    remedy: str,
+    mend: Mend,
+    check: Callable[[Findings, _Known], None],
+) -> None:
     """Add a finding of a database that cannot be opened; where it is whole, of the record of its checksums alone."""
     is_whole = _passes_own_check(path)
+    stands = partial(_found_again, findings, check, mend)
     try:
         recorded_checksums(path)
     except KeyartError as damage:
         if is_whole:
-            findings.add(checksums_path(path), problem_of(damage), _AGAIN, mend)
+            findings.add(checksums_path(path), problem_of(damage), _AGAIN, mend, stands=stands)
             return
     if is_whole and isinstance(error, ChecksumError):
         trust = f"{remedy}; or, if another program wrote it, run `{_TRUST}`"
-        findings.add(path, problem_of(error), trust, mend if findings.trusts_databases else Mend.NOTHING)
+        mend = mend if findings.trusts_databases else Mend.NOTHING
+        findings.add(path, problem_of(error), trust, mend, stands=stands)
     else:
         findings.add(path, problem_of(error), remedy)
 
 
+def _found_again(findings: Findings, check: Callable[[Findings, _Known], None], mend: Mend) -> bool:
+    """Check a part again; return whether the same is to be mended."""
+    now = Findings(findings.workspace, trusts_databases=findings.trusts_databases)
+    check(now, _Known())
+    return any(one.mend is mend for one in now.faults)
+
+
 def _passes_own_check(path: Path) -> bool:
-    with suppress(sqlite3.Error, OSError), closing(sqlite3.connect(path)) as connection:
+    # Not by the path alone, which would create a file that is missing.
+    address = f"{path.as_uri()}?mode=rw"
+    with suppress(sqlite3.Error, OSError), closing(sqlite3.connect(address, uri=True)) as connection:
         return bool(connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
     return False
 
@@ -138,25 +158,44 @@ def _check_ratings(findings: Findings, known: _Known) -> None:
         unknown = set(ratings.movie_ids.tolist()) - (known.films or frozenset())
         if unknown:
             findings.add(path, f"ratings of films that the catalog lacks ({listed(sorted(unknown))})", remedy)
-    for other in workspace.home.glob("ratings-*.parquet"):
-        if is_ratings_name(other.name) and other.name != known.ratings:
-            _add_leftover(findings, other, "no catalog names these ratings")
+    _add_leftovers(findings, partial(_unnamed_ratings, workspace), "no catalog names these ratings")
+
+
+def _unnamed_ratings(workspace: Workspace) -> list[Path]:
+    """List the files of ratings that the catalog does not name; none where it names none."""
+    # Before the catalog is read: a load that ends meanwhile has removed what is listed and no longer named.
+    paths = [path for path in workspace.home.glob("ratings-*.parquet") if is_ratings_name(path.name)]
+    try:
+        with Catalog.open(workspace.catalog_path) as catalog:
+            named = catalog.fact("ratings")
+    except (NotBuiltError, DataError):
+        return []
+    return [path for path in paths if named and path.name != named]
 
 
 def _check_posters(findings: Findings, known: _Known, progress: Callable[[int], None]) -> None:
+    _check_poster_database(findings, known, partial(_check_poster_files, findings, known, progress=progress))
+
+
+def _check_poster_database(
+    findings: Findings, known: _Known, check: Callable[[PosterStore], None] = lambda _: None
+) -> None:
     folder = findings.workspace.posters_dir
     path = folder / DATABASE_NAME
-    remedy = f"{_COPY}; or move it away and run `keyart import {folder} --by movie`"
+    joined = "; or move it away and" if path.is_file() else ", or"
+    remedy = f"{_COPY}{joined} run {lost_poster_step(findings.workspace)}"
     try:
-        with PosterStore.open_to_read(folder) as store:
-            _check_poster_files(findings, known, store, progress)
+        store = open_posters(findings.workspace)
+        if store is None:
+            known.posters = {}
+            return
+        with store:
+            check(store)
         findings.note_unverified_database(path)
     except IncompleteError as error:
         findings.add(path, problem_of(error), remedy)
-    except NotBuiltError:
-        known.posters = {}
     except KeyartError as error:
-        _add_database(findings, path, error, remedy, Mend.POSTERS_CHECKSUM)
+        _add_database(findings, path, error, remedy, Mend.POSTERS_CHECKSUM, _check_poster_database)
 
 
 def _check_poster_files(findings: Findings, known: _Known, store: PosterStore, progress: Callable[[int], None]) -> None:
@@ -169,7 +208,8 @@ def _check_poster_files(findings: Findings, known: _Known, store: PosterStore, p
         except DataError as error:
             problem = problem_of(error).replace(f"the poster {poster.path} ", "")
             remedy = "run `keyart check --repair`, then `keyart fetch`, or import it again"
-            findings.add(poster.path, problem, remedy, Mend.POSTER, str(poster.movie_id))
+            stands = partial(_is_poster_damaged, findings.workspace.posters_dir, poster.movie_id)
+            findings.add(poster.path, problem, remedy, Mend.POSTER, str(poster.movie_id), stands=stands)
         progress(1)
     for movie_id in sorted(gone & (known.films or frozenset())):
         record = store.record(movie_id)
@@ -180,8 +220,18 @@ def _check_poster_files(findings: Findings, known: _Known, store: PosterStore, p
     for path, is_whole in store.alternates.verified():
         if not is_whole:
             findings.add(path, "it has changed since it was stored, or is missing", "run `keyart fetch --refresh`")
-    for path in store.unregistered():
-        _add_leftover(findings, path, "no film has this file")
+    _add_leftovers(findings, partial(_unregistered, findings.workspace.posters_dir), "no film has this file")
+
+
+def _is_poster_damaged(posters_dir: Path, movie_id: int) -> bool:
+    with PosterStore.open_to_read(posters_dir) as store:
+        poster = store.poster(movie_id)
+        return poster is not None and fails(poster.read)
+
+
+def _unregistered(posters_dir: Path) -> list[Path]:
+    with PosterStore.open_to_read(posters_dir) as store:
+        return store.unregistered()
 
 
 def _check_features(findings: Findings, known: _Known, view: Workspace) -> None:
@@ -204,8 +254,7 @@ def _check_features(findings: Findings, known: _Known, view: Workspace) -> None:
     wrong = store.damaged_shards()
     for stem, problem in wrong.items():
         findings.add(folder / f"{stem}.npy", problem, *again)
-    for path in store.unrecorded():
-        _add_leftover(findings, Path(str(path)), "its shard was never finished, or its record is lost")
+    _add_leftovers(findings, partial(_unrecorded, folder), "its shard was never finished, or its record is lost")
     if wrong or known.posters is None:
         return
     rows = store.rows()
@@ -217,6 +266,10 @@ def _check_features(findings: Findings, known: _Known, view: Workspace) -> None:
         if lacking:
             what = plural(len(lacking), "poster has", "posters have")
             findings.add(folder, f"{what} no features ({listed(lacking)})", extract, Mend.EXTRACT, name)
+
+
+def _unrecorded(folder: Path) -> list[Path]:
+    return [Path(str(path)) for path in FeatureStore.open(folder).unrecorded()]
 
 
 def _check_alternates(findings: Findings, view: Workspace) -> None:
@@ -246,12 +299,16 @@ def _check_index(findings: Findings, known: _Known, view: Workspace) -> None:
     folder, build = view.index_dir, ("run `keyart build`", Mend.BUILD, name_of(view))
     path = folder / manifest.RECORD
     if not os.path.lexists(path):
-        _check_without_record(findings, known, view, path, manifest.names_of(folder), build)
+
+        def files() -> list[Path]:
+            return [folder / name for name in manifest.names_of(folder)]
+
+        _check_without_record(findings, known, view, path, files, build)
         return
 
     def read() -> None:
-        for name in manifest.names_of(folder) - _hold_index(folder):
-            _add_leftover(findings, folder / name, "no record names it")
+        _hold_index(folder)
+        _add_leftovers(findings, partial(_unnamed_of_index, folder), "no record names it")
         with open_index(view) as index:
             _compare_index(findings, known, view, index)
 
@@ -259,14 +316,22 @@ def _check_index(findings: Findings, known: _Known, view: Workspace) -> None:
     findings.is_fine(read, path, *build)
 
 
+def _unnamed_of_index(folder: Path) -> list[Path]:
+    return [folder / name for name in manifest.names_of(folder) - _hold_index(folder)]
+
+
 def _check_without_record(
-    findings: Findings, known: _Known, view: Workspace, path: Path, names: Iterable[str], again: tuple[str, Mend, str]
+    findings: Findings,
+    known: _Known,
+    view: Workspace,
+    path: Path,
+    files: Callable[[], list[Path]],
+    again: tuple[str, Mend, str],
 ) -> None:
     """Add a finding of an index or an atlas whose record is not there; without features its files are leftovers."""
     if known.fingerprints.get(view.encoder) is None:
-        for name in names:
-            _add_leftover(findings, path.parent / name, "no record names it")
-    elif any(True for _ in names):
+        _add_leftovers(findings, lambda: [] if os.path.lexists(path) else files(), "no record names it")
+    elif files():
         findings.add(path, _NO_RECORD, *again)
 
 
@@ -301,7 +366,7 @@ def _check_atlas(findings: Findings, known: _Known, view: Workspace) -> None:
     folder = view.atlas_dir
     path, again = folder / "atlas.json", ("run `keyart atlas`", Mend.ATLAS, name_of(view))
     if not os.path.lexists(path):
-        _check_without_record(findings, known, view, path, (one.name for one in files_of(folder)), again)
+        _check_without_record(findings, known, view, path, lambda: [*files_of(folder)], again)
         return
     findings.note_unverified(path)
     try:
@@ -318,51 +383,62 @@ def _check_atlas(findings: Findings, known: _Known, view: Workspace) -> None:
     if of_features is not None and atlas.fingerprint != of_features:
         findings.add(path, "it was made from other posters or features than there are now", *again)
     _check_arrays_left(findings, folder, "atlas")
-    remaining = {sheet.name for sheet in atlas.sheets}
-    for other in folder.glob("sheet-*.webp"):
-        if other.name not in remaining:
-            _add_leftover(findings, other, "the atlas does not show it")
+    _add_leftovers(findings, partial(_unshown_sheets, folder), "the atlas does not show it")
+
+
+def _unshown_sheets(folder: Path) -> list[Path]:
+    shown = {sheet.name for sheet in Atlas.open(folder).sheets}
+    return [path for path in folder.glob("sheet-*.webp") if path.name not in shown]
 
 
 def _check_models(findings: Findings, known: _Known) -> None:
-    workspace = findings.workspace
     for name in MODELS:
-        folder = workspace.model_dir(name)
-        path = folder / f"{model_class(name).name}.json"
+        _check_model(findings, known, name)
+
+
+def _check_model(findings: Findings, known: _Known, name: str) -> None:
+    folder = findings.workspace.model_dir(name)
+    path = folder / f"{model_class(name).name}.json"
+    if wrong := _wrong_with_model(known, name, path):
         by_build = name == ItemCosine.name
         again = ("run `keyart build`" if by_build else f"run `keyart fit {name}`", Mend.BUILD if by_build else Mend.FIT)
-        if not os.path.lexists(path):
-            if unnamed_arrays(folder, path.stem):
-                findings.add(path, _NO_RECORD, *again, name)
-            continue
+        stands = partial(_is_model_wrong, findings.workspace, name, path)
+        findings.add(path, wrong, *again, name, stands=stands)
+    if os.path.lexists(path):
         findings.note_unverified(path)
-        with findings.of(path, *again, name):
-            _compare_model(findings, known, path, model_class(name).open(folder), (*again, name))
         _check_arrays_left(findings, folder, model_class(name).name)
 
 
-def _compare_model(
-    findings: Findings, known: _Known, path: Path, model: Recommender, again: tuple[str, Mend, str]
-) -> None:
+def _wrong_with_model(known: _Known, name: str, path: Path) -> str | None:
+    if not os.path.lexists(path):
+        return _NO_RECORD if unnamed_arrays(path.parent, path.stem) else None
+    try:
+        model = model_class(name).open(path.parent)
+    except KeyartError as error:
+        return problem_of(error)
     if known.ratings is not None and model.source != known.ratings:
-        findings.add(path, "it was fitted on other ratings than there are now", *again)
-    elif known.films is not None and (unknown := set(model.movie_ids_.tolist()) - known.films):
-        findings.add(path, f"it holds films that the catalog lacks ({listed(sorted(unknown))})", *again)
+        return "it was fitted on other ratings than there are now"
+    if known.films is not None and (unknown := set(model.movie_ids_.tolist()) - known.films):
+        return f"it holds films that the catalog lacks ({listed(sorted(unknown))})"
+    return None
+
+
+def _is_model_wrong(workspace: Workspace, name: str, path: Path) -> bool:
+    known = _Known()
+    _check_catalog(Findings(workspace), known)
+    return _wrong_with_model(known, name, path) is not None
 
 
 def _check_arrays_left(findings: Findings, folder: Path, name: str) -> None:
-    for path in unnamed_arrays(folder, name):
-        _add_leftover(findings, path, "no record names it")
+    _add_leftovers(findings, partial(unnamed_arrays, folder, name), "no record names it")
 
 
 def _check_folders(findings: Findings) -> None:
     """Look for what killed processes left, in every folder that is written into."""
     for folder in lock_folders(findings.workspace):
-        for path in folder.glob(".*"):
-            if is_partial(path.name):
-                _add_leftover(findings, path, "a process that was killed left it")
-        for path in folder.glob(f"{LOCK_NAME}.*.tmp"):
-            _add_leftover(findings, path, "a process that was killed left it")
+        # Whoever holds the lock of the folder knows that these are leftovers, and has removed them.
+        for path in (*filter(lambda one: is_partial(one.name), folder.glob(".*")), *folder.glob(f"{LOCK_NAME}.*.tmp")):
+            _add_leftover(findings, path, "a process that was killed left it", lambda: True)
 
 
 def lock_folders(workspace: Workspace) -> Iterable[Path]:
@@ -370,9 +446,21 @@ def lock_folders(workspace: Workspace) -> Iterable[Path]:
     home = workspace.home
     yield from (home, workspace.posters_dir)
     for view in {view.encoder: view for view in (workspace, *list_encoders(workspace))}.values():
-        yield from (view.features_dir, view.index_dir, view.looks_dir, view.atlas_dir)
+        yield from (view.features_dir, view.index_dir, view.looks_dir, view.atlas_dir, alternates.features_dir(view))
+        if view.encoder is not None:
+            yield view.encoder_dir
     yield from (path for path in (*home.glob("cf/*"), *home.glob("encoders/*/cf/*")) if path.is_dir())
 
 
-def _add_leftover(findings: Findings, path: Path, problem: str) -> None:
-    findings.add(path, f"{problem}: a leftover", _AGAIN, Mend.LEFTOVER, str(path))
+def _add_leftovers(findings: Findings, list_them: Callable[[], list[Path]], problem: str) -> None:
+    """Add a finding of each leftover; they are listed again before one is removed."""
+    for path in list_them():
+        _add_leftover(findings, path, problem, partial(_is_listed, path, list_them))
+
+
+def _is_listed(path: Path, list_them: Callable[[], list[Path]]) -> bool:
+    return path in list_them()
+
+
+def _add_leftover(findings: Findings, path: Path, problem: str, stands: Callable[[], bool]) -> None:
+    findings.add(path, f"{problem}: a leftover", _AGAIN, Mend.LEFTOVER, str(path), stands=stands)

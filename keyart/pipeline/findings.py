@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
 
-from catalog.errors import KeyartError
+from catalog.errors import DataError, KeyartError, NotBuiltError
 from catalog.io.checksums import has_recorded_checksum, recorded_checksums
-from catalog.io.files import parse_json
+from catalog.io.files import parse_json, record_bytes
 from keyart.workspace.layout import Workspace
 
 _ADVICE = re.compile(r"; (?:or )?(?:run |put it back|fit the model|import or fetch|register |`keyart)")
@@ -63,6 +64,8 @@ class Fault(Finding):
     mend: Mend = Mend.NOTHING
     # What the mending is about: an encoder, a model, a film or a path.
     about: str = ""
+    # Looks again, under the lock of those who write the part: another process may have mended it meanwhile.
+    stands: Callable[[], bool] = field(default=lambda: True, compare=False, repr=False)
 
 
 class Findings:
@@ -80,9 +83,18 @@ class Findings:
         # Databases that were changed since their checksums were recorded.
         self.changed: list[str] = []
 
-    def add(self, path: Path, problem: str, remedy: str, mend: Mend = Mend.NOTHING, about: str = "") -> None:
+    def add(
+        self,
+        path: Path,
+        problem: str,
+        remedy: str,
+        mend: Mend = Mend.NOTHING,
+        about: str = "",
+        *,
+        stands: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Add a finding; the path is named from the workspace."""
-        finding = Fault(self.name_of(path), _ADVICE.split(problem, maxsplit=1)[0], remedy, mend, about)
+        finding = Fault(self.name_of(path), _ADVICE.split(problem, maxsplit=1)[0], remedy, mend, about, stands)
         if finding not in self.faults:
             self.faults.append(finding)
 
@@ -103,15 +115,17 @@ class Findings:
     def is_fine(self, read: Callable[[], object], path: Path, remedy: str, mend: Mend, about: str = "") -> bool:
         """Call a function that reads a part; return whether it could, and add a finding otherwise."""
         n_before = len(self.faults)
-        with self.of(path, remedy, mend, about):
+        try:
             read()
+        except KeyartError as error:
+            self.add(path, problem_of(error), remedy, mend, about, stands=partial(fails, read))
         return len(self.faults) == n_before
 
     def note_unverified(self, record_path: Path) -> None:
         """Note a readable record without a checksum."""
         try:
-            content = parse_json(record_path.read_bytes())
-        except (OSError, ValueError):
+            content = parse_json(record_bytes(record_path))
+        except (KeyartError, OSError, ValueError):
             return
         if isinstance(content, dict) and not {"checksum", "xxh3"} & content.keys():
             self.unverified.append(self.name_of(record_path))
@@ -122,6 +136,15 @@ class Findings:
             self.unverified.append(self.name_of(path))
         elif not has_recorded_checksum(path):
             self.changed.append(self.name_of(path))
+
+
+def fails(read: Callable[[], object]) -> bool:
+    """Return whether a part is still damaged or incomplete; what cannot be read now raises its error."""
+    try:
+        read()
+    except (DataError, NotBuiltError):
+        return True
+    return False
 
 
 def problem_of(error: Exception) -> str:

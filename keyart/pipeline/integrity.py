@@ -180,36 +180,41 @@ class _Repairs:
         self._failed: set[tuple[Mend, str]] = set()
 
     def run(self, workspace: Workspace, findings: Sequence[Fault], progress: Progress) -> bool:
-        """Do what mends the findings, each once; return whether anything was done."""
+        """Do what mends the findings, each once; return whether there was anything to do."""
         # One run builds the indexes of all encoders.
         actions = {(one.mend, "" if one.mend is Mend.BUILD else one.about): one for one in findings if one.mend}
         wanted = sorted(actions.keys() - self._failed)
         for key in wanted:
             finding = actions[key]
             try:
-                self.mended.append(_MENDERS[finding.mend](workspace, finding, progress))
+                if done := _MENDERS[finding.mend](workspace, finding, progress):
+                    self.mended.append(done)
             except KeyartError as error:
                 self._failed.add(key)
                 self.notes.append(f"{finding.path} was not mended: {error}")
         return bool(wanted)
 
 
-def _mend_record(workspace: Workspace, finding: Fault, progress: Progress) -> str:
+# A mender takes the lock of those who write the part, and looks again before it changes anything: what was found may
+# have been mended meanwhile. It returns what it did, or None where there was nothing left to do.
+
+
+def _mend_record(workspace: Workspace, finding: Fault, progress: Progress) -> str | None:
     del finding, progress
-    workspace.set_default(None)
-    return "workspace.json was written anew; the first encoder is the default"
+    was_written = workspace.restore_record()
+    return "workspace.json was written anew; the first encoder is the default" if was_written else None
 
 
-def _mend_catalog_checksum(workspace: Workspace, finding: Fault, progress: Progress) -> str:
+def _mend_catalog_checksum(workspace: Workspace, finding: Fault, progress: Progress) -> str | None:
     del progress
     with exclusive(workspace.home):
-        return _recorded_anew(workspace.catalog_path, finding)
+        return _recorded_anew(workspace.catalog_path, finding) if finding.stands() else None
 
 
-def _mend_posters_checksum(workspace: Workspace, finding: Fault, progress: Progress) -> str:
+def _mend_posters_checksum(workspace: Workspace, finding: Fault, progress: Progress) -> str | None:
     del progress
     with exclusive(workspace.posters_dir):
-        return _recorded_anew(workspace.posters_dir / DATABASE_NAME, finding)
+        return _recorded_anew(workspace.posters_dir / DATABASE_NAME, finding) if finding.stands() else None
 
 
 def _recorded_anew(path: Path, finding: Fault) -> str:
@@ -221,18 +226,22 @@ def _recorded_anew(path: Path, finding: Fault) -> str:
     return f"{name} was written anew, as the database passes SQLite's own check"
 
 
-def _mend_poster(workspace: Workspace, finding: Fault, progress: Progress) -> str:
+def _mend_poster(workspace: Workspace, finding: Fault, progress: Progress) -> str | None:
     del progress
     with PosterStore.open(workspace.posters_dir) as store, store.writer_lock():
+        if not finding.stands():
+            return None
         damaged = store.set_aside(int(finding.about), f"{finding.path} was damaged")
     where = f", kept as {damaged.name}" if damaged else ""
     return f"{finding.path} is set to be fetched or imported again{where}"
 
 
-def _mend_leftover(workspace: Workspace, finding: Fault, progress: Progress) -> str:
+def _mend_leftover(workspace: Workspace, finding: Fault, progress: Progress) -> str | None:
     del progress
     path = Path(finding.about)
     with exclusive(next((one for one in lock_folders(workspace) if one == path.parent), workspace.home)):
+        if not finding.stands():
+            return None
         remove_file(path)
     return f"{finding.path} was removed"
 
@@ -244,10 +253,12 @@ def _mend_features(workspace: Workspace, finding: Fault, progress: Progress) -> 
     return f"features of {plural(report.n_new, 'poster')} were computed by {finding.about}"
 
 
-def _discard(workspace: Workspace, finding: Fault, progress: Progress) -> str:
+def _discard(workspace: Workspace, finding: Fault, progress: Progress) -> str | None:
     del progress
     record_path = Path(finding.about)
     with exclusive(record_path.parent):
+        if not finding.stands():
+            return None
         for path in (record_path, *record_path.parent.glob(f"{record_path.stem}-????????.npz")):
             remove_file(path)
     del workspace
@@ -262,11 +273,14 @@ def _build(workspace: Workspace, finding: Fault, progress: Progress) -> str:
     return f"the indexes and the item similarities were built, of {plural(report.n_indexed, 'film')}"
 
 
-def _fit(workspace: Workspace, finding: Fault, progress: Progress) -> str:
+def _fit(workspace: Workspace, finding: Fault, progress: Progress) -> str | None:
     from cf.registry import model_class
     from keyart.pipeline.recommenders import fit
 
     del progress
+    # Before a fit of minutes, and not under the lock, which it takes to save the model.
+    if not finding.stands():
+        return None
     kind = model_class(finding.about)
     path = workspace.model_dir(finding.about) / f"{kind.name}.json"
     fit(workspace.home, finding.about, _parameters(path, kind.version))
@@ -282,9 +296,11 @@ def _parameters(record_path: Path, version: int) -> dict[str, Any] | None:
     return result if isinstance(result, dict) else None
 
 
-def _tune(workspace: Workspace, finding: Fault, progress: Progress) -> str:
+def _tune(workspace: Workspace, finding: Fault, progress: Progress) -> str | None:
     from keyart.pipeline.recommenders import tune
 
+    if not finding.stands():
+        return None
     tune(_view(workspace, finding.about), progress=progress)
     return f"the blend was tuned again, to the look-alikes of {finding.about}"
 
@@ -301,7 +317,7 @@ def _view(workspace: Workspace, name: str) -> Workspace:
     return views.get(name, workspace)
 
 
-_MENDERS: dict[Mend, Callable[[Workspace, Fault, Progress], str]] = {
+_MENDERS: dict[Mend, Callable[[Workspace, Fault, Progress], str | None]] = {
     Mend.RECORD: _mend_record,
     Mend.CATALOG_CHECKSUM: _mend_catalog_checksum,
     Mend.POSTERS_CHECKSUM: _mend_posters_checksum,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isnan
 
 import numpy as np
@@ -206,13 +207,13 @@ def _facts(
     return {kind: [dict(of_film) for of_film in each] for kind, each in facts.items()}
 
 
-def _title_terms(title: str) -> Iterator[str]:
-    """Yield the words of a title that mean something, and the name of the series that it may be of."""
-    words = bare_key(title_key(title)).split()
-    yield from (word for word in words if word not in _STOP_WORDS and not word.isdigit())
+# A server opens nearly the same catalog again and again.
+@lru_cache(maxsize=100_000)
+def _title_terms(title: str) -> tuple[str, ...]:
+    """List the words of a title that mean something, and the name of the series that it may be of."""
+    words = [word for word in bare_key(title_key(title)).split() if word not in _STOP_WORDS and not word.isdigit()]
     name = series_name(title)
-    if " " in name:
-        yield name
+    return (*words, name) if " " in name else tuple(words)
 
 
 def _typical_agreement(years: FloatArray) -> float:

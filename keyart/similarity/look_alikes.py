@@ -52,6 +52,10 @@ class LookAlikes:
     poster_paths: Mapping[int, Path]
     index_notes: tuple[str, ...] = ()
 
+    def warm_up(self) -> None:
+        """Read what the first look-up would wait for: facts and numbers of ratings of all films."""
+        _ = self._content, self._n_ratings
+
     def by_region(self, region: Region) -> LookAlikes:
         """Return the same by the looks of one region of posters alone."""
         return replace(self, comparison=self._comparison_of(region), cf=None)

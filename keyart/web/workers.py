@@ -23,6 +23,7 @@ _NICENESS = 10
 class WorkerPool:
     """Threads that run one call each; a call over `max_pending` gets 503, one over `timeout_s` gets 504.
 
+    A call that has not even begun by then gets 503 too: nothing is wrong with it, and it may be sent again.
     Threads that yield let those of other pools go first.
     """
 
@@ -44,7 +45,8 @@ class WorkerPool:
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), self._timeout_s)
         except TimeoutError as error:
-            raise _timed_out(self._timeout_s) from error
+            has_begun = not future.cancel()
+            raise (_timed_out(self._timeout_s) if has_begun else _busy()) from error
 
     def _done(self) -> None:
         self._n_pending -= 1
@@ -57,7 +59,7 @@ class WorkerPool:
 class MicroBatcher(Generic[Item, Result]):
     """One thread that processes all items that wait in one call, `max_batch` at most, which is what networks do best.
 
-    An item over `max_pending` gets 503, one over `timeout_s` gets 504.
+    An item over `max_pending`, or still waiting after `timeout_s`, gets 503; one that takes longer gets 504.
     """
 
     def __init__(
@@ -83,7 +85,8 @@ class MicroBatcher(Generic[Item, Result]):
         try:
             return await asyncio.wait_for(answer, self._timeout_s)
         except TimeoutError as error:
-            raise _timed_out(self._timeout_s) from error
+            has_begun = all(one is not answer for _, one in self._waiting)
+            raise (_timed_out(self._timeout_s) if has_begun else _busy()) from error
 
     async def _work(self) -> None:
         try:

@@ -18,6 +18,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -105,6 +106,15 @@ class Workspace:
             return False
         first, *below = path.relative_to(self.home).parts
         return first in _FOLDERS or (not below and (first in _FILES or is_ratings_name(first)))
+
+    def restore_record(self) -> bool:
+        """Write the record anew unless it can be read now; returns whether it was written."""
+        with exclusive(self.home, SHORTLY_S):
+            with suppress(DataError, FileNotFoundError):
+                _encoder_named(self.home, read_record(self.record_path, _KIND, _VERSION))
+                return False
+            write_record(self.record_path, _KIND, _VERSION, {})
+        return True
 
     @property
     def record_path(self) -> Path:

@@ -65,6 +65,21 @@ def test_a_reopened_store_is_the_same(store: PosterStore, tmp_path: Path) -> Non
         assert again.posters() == store.posters()
 
 
+def test_what_is_left_of_a_log_is_removed_by_the_next_writer(tmp_path: Path) -> None:
+    left = tmp_path / "posters" / f"{DATABASE_NAME}-shm"
+    with PosterStore.open(tmp_path / "posters") as store, store.writer_lock():
+        store.put(1, draw_poster(1), FETCHED)
+        assert left.exists()
+    assert not left.exists()
+    left.write_bytes(bytes(32768))
+    with PosterStore.open(tmp_path / "posters") as store, store.writer_lock():
+        assert not left.exists()
+        store.put(2, draw_poster(2), FETCHED)
+        assert left.exists()
+    with PosterStore.open_to_read(tmp_path / "posters") as store:
+        assert len(store.posters()) == 2
+
+
 def test_another_format_replaces_the_file(store: PosterStore, tmp_path: Path) -> None:
     store.put(1, draw_poster(1), FETCHED)
     store.put(1, draw_poster(1, "PNG"), IMPORTED)

@@ -25,6 +25,7 @@ from keyart.web.forms import FormFile
 from keyart.web.inference import ImageEncoder
 from keyart.web.schemas.films import (
     AddedFilm,
+    Cleaned,
     ColdStartFacts,
     ColdStartQuery,
     EmbeddingFacts,
@@ -39,6 +40,7 @@ from keyart.web.schemas.films import (
     ImageMixQuery,
     MixQuery,
     NewFilmRecord,
+    OneLine,
     RegionsFacts,
     RemovedFilm,
     ServerFacts,
@@ -56,7 +58,7 @@ _log = logging.getLogger(__name__)
 FilmPath = Annotated[
     FilmRef, Path(description="A movie_id, an IMDb id such as tt0113277, or a TMDB id such as tmdb:949.", examples=[6])
 ]
-EncoderName = Annotated[str | None, Query(max_length=200, description="An encoder of the workspace.")]
+EncoderName = Annotated[OneLine | None, Query(max_length=200, description="An encoder of the workspace.")]
 # A query parameter is text, which equals no literal number.
 Width = Annotated[Literal[160, 320, 640], BeforeValidator(int)]
 
@@ -164,7 +166,7 @@ def _add_films(router: APIRouter, service: FilmService, pools: Pools) -> None:
 
     @router.get("/api/films", summary="Films by title")
     async def films(
-        query: Annotated[str, Query(min_length=1, max_length=200, examples=["heat"])],
+        query: Annotated[Cleaned, Query(min_length=1, max_length=200, examples=["heat"])],
         k: Annotated[int, Query(ge=1, le=50)] = 8,
     ) -> list[Suggestion]:
         return await pool.run(service.suggestions, query, k)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -58,8 +59,8 @@ from keyart.workspace.api_keys import redact
 from keyart.workspace.encoders import has_index, index_record_path, list_encoders, name_of, open_views
 from keyart.workspace.hints import home_option
 from keyart.workspace.layout import Workspace
+from keyart.workspace.poster_steps import poster_step
 from keyart.workspace.reloading import OnReload, Reloading
-from keyart.workspace.steps import poster_step
 from posters.database import DATABASE_NAME
 from posters.validation import verify_image
 
@@ -322,7 +323,7 @@ class FilmService:
         return RemovedFilm(film=FilmFacts.of(film, has_poster=False), notes=list(report.notes))
 
     def warm_up(self) -> None:
-        """Load what the first image would wait for."""
+        """Load what the first look-up and the first image would wait for."""
         with self._engine.use() as engine:
             try:
                 engine.warm_up()
@@ -332,7 +333,7 @@ class FilmService:
                 self._is_warm = True
 
     def _reopened(self, before: Engine) -> Engine:
-        newer = before.reopened()
+        newer = _reopened(before)
         if self._is_warm and not newer.has_loaded_encoder:
             # While this thread loads another network, the old engine answers.
             newer.warm_up()
@@ -353,7 +354,7 @@ class FilmService:
     def _other(self, spelling: str) -> Reloading[Engine]:
         with self._lock:
             if spelling not in self._others:
-                self._others[spelling] = self._watched(spelling, f"engine by {spelling}", Engine.reopened)
+                self._others[spelling] = self._watched(spelling, f"engine by {spelling}", _reopened)
             self._others.move_to_end(spelling)
             engine = self._others[spelling]
             evicted = [self._others.popitem(last=False)[1] for _ in range(len(self._others) - _MAX_OPEN_ENGINES)]
@@ -481,6 +482,15 @@ def _sides(result: SimilarFilms) -> list[str]:
 
 def _sheet(result: SimilarFilms, query: ImageQuery) -> Sheet:
     return Sheet(jpeg_of(draw_sheet(replace(result, hits=result.hits[query.offset :]))), result.query)
+
+
+def _reopened(before: Engine) -> Engine:
+    """Open an engine that answers at once: what it reads on first use is read while the old one still answers."""
+    newer = before.reopened()
+    # What cannot be read is told to whoever asks for it.
+    with suppress(KeyartError):
+        newer.warm_up(images=False)
+    return newer
 
 
 def _with_images_at(result: SimilarFilms, paths: list[Path]) -> SimilarFilms:

@@ -1,5 +1,6 @@
 // Which films are wanted: genres, years, number of ratings, artwork. The address holds it; what cannot be is said here.
 import { at, element } from "./parts.js";
+import { report } from "./status.js";
 import { count, t } from "./words.js";
 
 export const FILTERS = ["genre", "first_year", "last_year", "min_ratings", "merge_duplicates"];
@@ -62,7 +63,8 @@ export function filters(state, go) {
     menu.querySelector("summary").focus();
     go(Object.fromEntries(FILTERS.map((name) => [name, ""])));
   });
-  addEventListener("click", ({ target }) => { if (!menu.contains(target)) menu.open = false; });
+  // A button in it may be gone by now, but was pressed inside.
+  addEventListener("click", (event) => { if (!event.composedPath().includes(menu)) menu.open = false; });
   menu.addEventListener("keydown", ({ key }) => {
     if (key !== "Escape" || !menu.open) return;
     menu.open = false;
@@ -76,5 +78,7 @@ export function filters(state, go) {
         element("input", { type: "checkbox", value: genre }), ` ${t(genre)}`)));
       showGenres();
     },
+    // Without the genres, it says why where they would be.
+    refuse(error, retry) { report(error, retry, at("genre-list")); },
   };
 }

@@ -267,7 +267,7 @@ async function show() {
   const error = facts.reason ?? answer.reason;
   // What is shown stays until there is something else.
   if (error?.passes) return fail(error);
-  showPanel(facts.value?.movie_id ?? null, { signal });
+  showPanel(facts.value?.movie_id ?? null);
   if (facts.value) showFilm(facts.value);
   else if (words()) showWords();
   if (error) return clear(messageOf(error), !facts.reason);
@@ -395,7 +395,11 @@ function prepare() {
     if (server.takes_text) at("title").placeholder = t("A title, an id, or what a poster shows");
     wanted.offer(genres);
     return { ...server, genres };
-  }).catch((error) => { prepared = null; throw error; });
+  }).catch((error) => {
+    prepared = null;
+    wanted.refuse(error, () => prepare().catch(tolerate));
+    throw error;
+  });
   return prepared;
 }
 

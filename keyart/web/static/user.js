@@ -220,6 +220,7 @@ async function users(digits, signal) {
 async function importFile(file) {
   if (!file) return;
   at("imported").textContent = t("Reading {file} …", { file: file.name });
+  at("imported").scrollIntoView({ block: "nearest" });
   at("others").hidden = true;
   try {
     const answer = await fetchJson(`api/ratings?${new URLSearchParams({ name: file.name.slice(-200) })}`, { method: "POST", body: file });

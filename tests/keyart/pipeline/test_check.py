@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,13 +16,18 @@ import keyart
 from catalog.errors import NotBuiltError, StoreError
 from catalog.io.checksums import checksums_path, has_recorded_checksum
 from catalog.io.locks import exclusive
+from cf.ratings import Ratings
 from index.options import IndexOptions
 from keyart import NewFilm, pipeline
 from keyart.atlas.build import AtlasOptions, drop_from_atlas, make_atlas
 from keyart.atlas.record import Atlas
+from keyart.pipeline import checks, integrity
+from keyart.pipeline.findings import Findings
 from keyart.pipeline.index import build
 from keyart.pipeline.status import read_status
 from keyart.recommend.models import open_model
+from keyart.similarity.blending import open_hybrid
+from keyart.workspace import contents
 from keyart.workspace.layout import Workspace
 from tests.damage import flip_bit
 from tests.keyart.conftest import Run
@@ -307,3 +314,124 @@ def test_an_atlas_whose_films_are_all_removed_leaves_nothing(whole: Path) -> Non
     drop_from_atlas(workspace, Atlas.open(workspace.atlas_dir).movie_ids.tolist())
     assert {path.name for path in workspace.atlas_dir.iterdir()} <= {"writer.pid"}
     assert pipeline.check(whole).is_whole
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> None:
+    """Let other processes do something after the first look of a check, before anything is mended."""
+    works = [work]
+
+    def check_workspace(*arguments: Any, **options: Any) -> Findings:
+        result = checks.check_workspace(*arguments, **options)
+        if works:
+            works.pop()()
+        return result
+
+    monkeypatch.setattr(integrity, "check_workspace", check_workspace)
+
+
+@pytest.fixture
+def other_films(tastes: Path, tmp_path: Path) -> Path:
+    """A data set of the same films with a few ratings less."""
+    other = Path(shutil.copytree(tastes, tmp_path / "other"))
+    lines = (other / "ratings.csv").read_text().splitlines()
+    (other / "ratings.csv").write_text("\n".join(lines[:-5]))
+    return other
+
+
+def ratings_of(home: Path) -> list[str]:
+    return sorted(path.name for path in home.glob("ratings-*.parquet"))
+
+
+def test_ratings_that_are_loaded_during_a_check_are_kept(
+    whole: Path, other_films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads = [lambda: pipeline.load(whole, other_films)]
+
+    def open_ratings(workspace: Workspace) -> Ratings:
+        result = contents.open_ratings(workspace)
+        if loads:
+            loads.pop()()
+        return result
+
+    # After the check has read which ratings the catalog names, before it lists their files.
+    monkeypatch.setattr(checks, "open_ratings", open_ratings)
+    assert pipeline.check(whole, repair=True).is_whole
+    assert len(contents.open_ratings(Workspace.open(whole)))
+
+
+def test_a_leftover_that_a_load_takes_into_use_is_kept(
+    whole: Path, other_films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.load(tmp_path / "elsewhere", other_films)
+    (name,) = ratings_of(tmp_path / "elsewhere")
+    shutil.copy(tmp_path / "elsewhere" / name, whole / name)
+    meanwhile(monkeypatch, lambda: pipeline.load(whole, other_films))
+    assert pipeline.check(whole, repair=True).is_whole
+    assert ratings_of(whole) == [name]
+
+
+def test_a_poster_that_is_imported_during_a_check_is_kept(
+    whole: Path, tastes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flip_bit(whole / "posters" / "5.jpg")
+    meanwhile(monkeypatch, lambda: pipeline.import_posters(whole, tastes / "posters", "movie"))
+    report = pipeline.check(whole, repair=True)
+    assert (report.mended, report.is_whole) == ((), True)
+    assert (whole / "posters" / "5.jpg").read_bytes() == (tastes / "posters" / "5.jpg").read_bytes()
+    assert not list((whole / "posters").glob("*.damaged"))
+
+
+def test_what_is_computed_anew_during_a_check_is_kept(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record, right = whole / "looks" / "looks.json", (whole / "looks" / "looks.json").read_bytes()
+    flip_bit(record)
+    meanwhile(monkeypatch, lambda: record.write_bytes(right))
+    assert pipeline.check(whole, repair=True).mended == ()
+    assert record.read_bytes() == right
+
+
+def test_a_default_encoder_that_is_chosen_during_a_check_is_kept(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (whole / "workspace.json").unlink()
+
+    def opened(home: Path) -> Any:
+        result = integrity_opened(home)
+        Workspace(whole).set_default("other")
+        monkeypatch.setattr(integrity, "_opened", integrity_opened)
+        return result
+
+    integrity_opened = integrity._opened
+    monkeypatch.setattr(integrity, "_opened", opened)
+    pipeline.check(whole, repair=True)
+    assert Workspace.open(whole).encoder == "other"
+
+
+def test_a_model_that_is_fitted_and_a_blend_that_is_tuned_during_a_check_stay(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("cf/most-rated/most-rated.json", "hybrid.json"):
+        flip_bit(whole / name)
+
+    def mend() -> None:
+        pipeline.fit(whole, "most-rated")
+        pipeline.tune(whole, calibration="z-score")
+
+    meanwhile(monkeypatch, mend)
+    report = pipeline.check(whole, repair=True)
+    assert (report.mended, report.is_whole) == ((), True)
+    assert open_hybrid(Workspace.open(whole)).blending.calibration == "z-score"
+
+
+def test_a_record_of_checksums_that_is_written_during_a_check_is_kept(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [checksums_path(whole / name) for name in ("catalog.sqlite", "posters/posters.sqlite")]
+    right = [path.read_bytes() for path in paths]
+    for path in paths:
+        flip_bit(path)
+
+    def mend() -> None:
+        for path, content in zip(paths, right, strict=True):
+            path.write_bytes(content)
+
+    meanwhile(monkeypatch, mend)
+    report = pipeline.check(whole, repair=True)
+    assert (report.mended, report.is_whole) == ((), True)

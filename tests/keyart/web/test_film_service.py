@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,9 @@ import pytest
 pytest.importorskip("fastapi")
 
 from catalog.errors import UnknownFilmError
-from keyart.web.schemas.films import NewFilmRecord
+from catalog.films import Catalog
+from keyart.similarity.content import ContentSimilarity
+from keyart.web.schemas.films import FilmQuery, NewFilmRecord
 from keyart.web.services.films import FilmService
 from posters.database import Origin, Source, State
 from posters.store import PosterStore
@@ -62,3 +66,27 @@ def test_an_added_film_is_returned_though_the_engine_cannot_be_reopened(tastes_h
         service.close()
     assert added.new
     assert (added.film.title, added.film.has_poster) == ("Brand New", True)
+
+
+def test_nobody_waits_for_what_a_reopened_engine_reads(tastes_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readers: list[str] = []
+    of = ContentSimilarity.of
+
+    def recorded(catalog: Catalog) -> ContentSimilarity:
+        readers.append(threading.current_thread().name)
+        return of(catalog)
+
+    monkeypatch.setattr(ContentSimilarity, "of", recorded)
+    service = FilmService.open(tastes_home)
+    try:
+        with ThreadPoolExecutor(1, thread_name_prefix="asks") as asking:
+            asking.submit(service.similar, 1, FilmQuery()).result()
+            assert readers == ["asks_0"]
+            for n in (1, 2):
+                service.add(draw_poster(70 + n), NewFilmRecord(title=f"Brand New {n}", year=2020))
+                page = asking.submit(service.similar, f"Brand New {n}", FilmQuery(k=40)).result()
+                assert "content" in page.sides
+        assert readers.count("asks_0") == 1
+        assert len(readers) >= 3
+    finally:
+        service.close()

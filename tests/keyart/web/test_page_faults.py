@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.keyart.web.conftest import NEEDS_CHROMIUM, Page, expect, expect_hits, looking, serving
+from tests.keyart.web.conftest import NEEDS_CHROMIUM, SCREENSHOTS, Page, expect, expect_hits, looking, serving
 from tests.posters.pictures import draw_poster
 
 pytest.importorskip("playwright.sync_api")
@@ -126,6 +126,44 @@ def test_recommendations_stay_while_the_server_is_away(people_page: Page) -> Non
     page.unroute("**/api/users/**")
     page.get_by_role("button", name="Retry").click()
     expect(page, "#status").to_contain_text("films by als")
+
+
+def test_a_panel_that_fails_is_said_in_its_place_and_can_be_tried_again(people_page: Page) -> None:
+    page = people_page
+    page.route("**/panel", refuse(500))
+    page.goto("/?film=22")
+    expect(page, "#panel").to_contain_text("The server could not answer (status 500).")
+    expect(page, "#status").to_contain_text("look-alikes of Film 22")
+    page.screenshot(path=SCREENSHOTS / "page-faults-panel.png")
+    page.unroute("**/panel")
+    page.locator("#panel").get_by_role("button", name="Retry").click()
+    expect(page, "#panel .looks li").to_have_count(6)
+
+
+def test_genres_that_fail_are_said_in_their_menu_and_can_be_tried_again(people_page: Page) -> None:
+    page = people_page
+    page.route("**/api/genres", abort)
+    page.goto("/?film=22")
+    expect_hits(page)
+    page.locator("#genres summary").click()
+    expect(page, "#genre-list").to_contain_text("The server cannot be reached.")
+    page.unroute("**/api/genres")
+    page.locator("#genre-list").get_by_role("button", name="Retry").click()
+    expect(page, "#genre-list input >> nth=0").to_be_visible()
+
+
+def test_a_file_of_ratings_that_cannot_be_read_is_said_on_the_page_of_a_user(people_page: Page) -> None:
+    page = people_page
+    page.goto("/user?user=2")
+    expect(page, "#hits li >> nth=0").to_be_visible()
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    page.evaluate("""() => {
+      const data = new DataTransfer();
+      data.items.add(new File(["no ratings"], "notes.csv"));
+      dispatchEvent(new DragEvent("drop", { dataTransfer: data, cancelable: true }));
+    }""")
+    expect(page, "#imported").to_contain_text("notes.csv")
+    expect(page, "#imported").to_be_in_viewport()
 
 
 # Why
