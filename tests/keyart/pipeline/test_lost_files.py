@@ -118,6 +118,25 @@ def test_check_creates_no_database_in_place_of_a_lost_one(home: Path) -> None:
         (home / "kept").rename(path)
 
 
+@pytest.mark.parametrize("names", [["catalog.sqlite"], ["catalog.sqlite", "catalog.sqlite.json"]])
+def test_load_says_what_is_lost_with_a_catalog(
+    home: Path, movielens: Path, poster_folder: Path, names: list[str]
+) -> None:
+    pipeline.add(home, [NewFilm(poster_folder / "2.jpg", "Brand New", 2029)])
+    for name in names:
+        (home / name).unlink()
+    lost = "the earlier catalog is missing: films that were added to it, and content that was loaded, are lost"
+    assert any(note.startswith(lost) for note in pipeline.load(home, movielens).notes)
+    assert not any("the earlier catalog" in note for note in pipeline.load(home, movielens).notes)
+
+
+def test_a_first_load_speaks_of_no_earlier_catalog(tmp_path: Path, movielens: Path) -> None:
+    for _ in range(2):
+        assert not any("the earlier catalog" in note for note in pipeline.load(tmp_path / "new", movielens).notes)
+        (tmp_path / "new" / "catalog.sqlite").unlink()
+        (tmp_path / "new" / "catalog.sqlite.json").unlink()
+
+
 def test_build_says_that_an_index_has_lost_its_features(home: Path) -> None:
     before = files_of(home / "index")
     shutil.rmtree(home / "features")
