@@ -16,7 +16,7 @@ from pathlib import Path
 
 from catalog.film import Film, FilmTag, FilmTerm
 from catalog.io.checksums import hold_database, identify, replacing
-from catalog.io.files import atomic_path, parse_json, sqlite_errors
+from catalog.io.files import atomic_path, check_regular, parse_json, sqlite_errors
 from catalog.titles import bare_key, title_key
 
 VERSION = 1
@@ -158,6 +158,7 @@ def _replacing(path: Path, *, copy: bool = False) -> Iterator[sqlite3.Connection
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
+    check_regular(path)
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
 
 

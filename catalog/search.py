@@ -18,6 +18,7 @@ _N_SIMILAR = 15
 _MIN_INITIALS, _MAX_INITIALS = 3, 8
 # The years of films, as a text that is nothing else.
 _YEAR = re.compile(r"(?:18[7-9]|19\d|20\d)\d")
+_UNFINISHED_YEAR = re.compile(r" \(\d{0,4}$")
 _FIRST_LETTER = re.compile(r"\b\w")
 # The least similarity of spelling, of 100, that is worth suggesting, to a whole title and to a part of one. A part
 # weighs a little less, and only texts that are not too short are compared with parts.
@@ -74,7 +75,7 @@ class TitleSearch:
 
     def named_by(self, text: str, films: Sequence[Film]) -> frozenset[int]:
         text = text.encode("utf-8", "replace").decode().strip()
-        wanted = bare_key(title_key(_readings(text)[-1][0]))
+        wanted = bare_key(title_key(_readings(_UNFINISHED_YEAR.sub("", text))[-1][0]))
         marks = ",".join("?" * len(films))
         titles = self._rows(
             f"SELECT bare_key, movie_id FROM titles WHERE movie_id IN ({marks})", [film.movie_id for film in films]

@@ -9,7 +9,6 @@ The same content makes the same bytes, on one machine as in a Spark task::
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import re
@@ -25,7 +24,16 @@ import pyarrow as pa
 
 from catalog.errors import DamageError, DataError, KeyartError, StoreError
 from catalog.io.checksums import hold_to_sha256
-from catalog.io.files import FORMAT_ERRORS, read_record, record_text, remove_file
+from catalog.io.files import (
+    FORMAT_ERRORS,
+    MAX_INPUT_BYTES,
+    is_read_failure,
+    open_file,
+    read_bytes,
+    read_record,
+    record_text,
+    remove_file,
+)
 from catalog.io.remote import AnyPath, RemotePath
 
 KIND, VERSION = "keyart-features-shard", 1
@@ -44,6 +52,7 @@ PictureId = int | str
 _FILE_NAME = re.compile(r"features-(\d{5,})\.(?:json|npy|parquet)")
 
 
+_UNREADABLE = (DataError, *FORMAT_ERRORS)
 # NumPy parses a header as Python code, which is not thread-safe in Python 3.11 (CPython issue 106905).
 _PARSING = threading.Lock()
 
@@ -105,7 +114,7 @@ def read_table(folder: AnyPath, number: int, check: Check | None = None) -> pd.D
     record = _record(folder, number, check=check or _check_length)
     try:
         table = pd.read_parquet(io.BytesIO(_checked_bytes(path, record["files"]["parquet"]["sha256"])))
-    except (*FORMAT_ERRORS, pa.ArrowException) as error:
+    except (*_UNREADABLE, pa.ArrowException) as error:
         raise _read_error(folder, number, error) from error
     if len(table) != record["n_rows"]:
         raise damaged(folder, number, f"{len(table)} rows, expected {record['n_rows']}")
@@ -113,7 +122,7 @@ def read_table(folder: AnyPath, number: int, check: Check | None = None) -> pd.D
 
 
 def _checked_bytes(path: AnyPath, sha256: str) -> bytes:
-    content = path.read_bytes()
+    content = read_bytes(path, MAX_INPUT_BYTES)
     if hashlib.sha256(content).hexdigest() != sha256:
         raise ValueError(f"{path.name} has another checksum than when it was written")
     return content
@@ -139,25 +148,30 @@ def map_features(folder: AnyPath, number: int, n_features: int) -> npt.NDArray[n
     """Memory-map the features (n, n_features) of a shard; a remote shard is read whole."""
     path = folder / f"{stem_of(number)}.npy"
     try:
-        features: npt.NDArray[np.float16] = (
-            np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-            if isinstance(path, RemotePath)
-            else np.load(path, mmap_mode="r", allow_pickle=False)
-        )
-    except FORMAT_ERRORS as error:
+        features = _loaded(path)
+    except _UNREADABLE as error:
         raise _read_error(folder, number, error) from error
     _check_shape(folder, number, features.dtype, features.shape, n_features)
     return features
 
 
+def _loaded(path: AnyPath) -> npt.NDArray[np.float16]:
+    if isinstance(path, RemotePath):
+        whole: npt.NDArray[np.float16] = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+        return whole
+    with open_file(path):
+        mapped: npt.NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return mapped
+
+
 def length_of(folder: AnyPath, number: int, n_features: int) -> int:
     """Return a shard's number of rows from the first bytes of its array."""
     try:
-        with (folder / f"{stem_of(number)}.npy").open("rb") as stream:
+        with open_file(folder / f"{stem_of(number)}.npy") as stream:
             np.lib.format.read_magic(stream)
             with _PARSING:
                 shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    except FORMAT_ERRORS as error:
+    except _UNREADABLE as error:
         raise _read_error(folder, number, error) from error
     _check_shape(folder, number, dtype, shape, n_features)
     return int(shape[0])
@@ -185,11 +199,11 @@ def damaged(folder: AnyPath, number: int, reason: object) -> DamageError:
 
 
 def _read_error(folder: AnyPath, number: int, error: Exception) -> KeyartError:
-    # A shared disk that fails for a moment must not count as damage, or all its shards would be removed. For a damaged
-    # file Arrow raises an OSError without a number.
-    if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
+    # A shared disk that fails for a moment must not count as damage, or all its shards would be removed.
+    if is_read_failure(error):
+        reason = getattr(error, "strerror", None) or str(error)
         return StoreError(
-            f"cannot read the shard {folder / stem_of(number)}.*: {error.strerror}; check disk and rights and run the "
+            f"cannot read the shard {folder / stem_of(number)}.*: {reason}; check disk and rights and run the "
             "same command again, or remove its files to have its pictures computed anew"
         )
     return damaged(folder, number, error)
@@ -206,7 +220,7 @@ def _record(folder: AnyPath, number: int, check: Check) -> dict[str, Any]:
         for suffix, facts in record["files"].items():
             check(folder / f"{stem_of(number)}.{suffix}", facts)
         record["n_rows"] = int(record["n_rows"])
-    except (DataError, *FORMAT_ERRORS) as error:
+    except _UNREADABLE as error:
         raise _read_error(folder, number, error) from error
     return record
 

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from catalog.errors import DamageError, DataError
-from catalog.io.files import FORMAT_ERRORS, write_bytes
+from catalog.io.files import FORMAT_ERRORS, MAX_INPUT_BYTES, is_read_failure, read_bytes, read_error, write_bytes
 from catalog.io.remote import AnyPath
 from features.pooling import Floats, unit
 
@@ -72,9 +72,11 @@ class Whitening:
     @classmethod
     def open(cls, path: AnyPath) -> Whitening:
         try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            with np.load(io.BytesIO(read_bytes(path, MAX_INPUT_BYTES)), allow_pickle=False) as arrays:
                 return cls(arrays["mean"], arrays["projection"])
         except FileNotFoundError:
             raise
-        except FORMAT_ERRORS as error:
+        except (DataError, *FORMAT_ERRORS) as error:
+            if is_read_failure(error):
+                raise read_error(path, error) from error
             raise DamageError(f"{path} is damaged ({error}); run `keyart extract --rebuild`") from error

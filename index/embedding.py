@@ -18,7 +18,7 @@ import numpy.typing as npt
 import scipy.linalg
 
 from catalog.errors import DataError
-from catalog.io.files import atomic_path
+from catalog.io.files import atomic_path, open_file
 from catalog.text import plural
 from index.source import FilmFeatures
 from index.vectors import FloatMatrix, Matrix, unit_rows
@@ -261,7 +261,7 @@ class WhitenedEmbedding:
     @classmethod
     def open(cls, path: Path) -> WhitenedEmbedding:
         """Read what `save` wrote; raises ValueError or KeyError where it is damaged."""
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        with open_file(path) as stream, np.load(stream, allow_pickle=False) as arrays:
             height, width, channels = arrays["map_shape"].tolist()
             parts = tuple(
                 Part(pool, *(arrays[f"{pool}_{name}"] for name in ("mean", "directions", "scales")))

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError, NotBuiltError, QueryError, UnknownFilmError
-from catalog.io.files import atomic_path
+from catalog.io.files import atomic_path, open_file
 from index.artwork import MOST_FILMS, duplicate_similarity
 from index.backends.base import Allowed, Rows
 from index.backends.exact import ExactRows
@@ -49,7 +49,7 @@ class Generation:
     ) -> Generation:
         """Memory-map files by their names; films without features of the same poster are not usable."""
         # Opened here: NumPy leaves the handle of a damaged file open if it opened the file itself.
-        with (folder / names["films"]).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        with open_file(folder / names["films"]) as stream, np.load(stream, allow_pickle=False) as arrays:
             movie_ids, mean = arrays["movie_ids"], arrays["mean"] if record.centered else None
             hashes = tuple("" if not row.any() else row.tobytes().hex() for row in arrays["poster_sha256s"])
         embedding = WhitenedEmbedding.open(folder / names["embedding"]) if "embedding" in names else None

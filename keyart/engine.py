@@ -66,6 +66,7 @@ from keyart.similarity.query import (
 from keyart.workspace.alternates import open_alternates
 from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.encoders import name_of, open_views, text_encoder
+from keyart.workspace.films import open_posters
 from keyart.workspace.hints import complete_errors, names_workspace
 from keyart.workspace.index import (
     StoredFeatures,
@@ -79,7 +80,7 @@ from keyart.workspace.index import (
 from keyart.workspace.layout import Workspace
 from keyart.workspace.settings import HOME
 from keyart.workspace.steps import feature_steps, index_steps, no_index
-from posters.store import Poster, PosterStore
+from posters.store import Poster
 
 _log = logging.getLogger(__name__)
 
@@ -913,12 +914,13 @@ class Engine:
         """Return the posters by movie_id, and why they cannot be read, if so: they only illustrate a result."""
         known = self._catalog.movie_ids(Filter())
         try:
-            with PosterStore.open_to_read(self._workspace.posters_dir) as store:
+            store = open_posters(self._workspace)
+            if store is None:
+                return {}, ""
+            with store:
                 return {poster.movie_id: poster for poster in store.posters() if poster.movie_id in known}, ""
         except (DataError, IncompleteError) as error:
             return {}, str(error)
-        except NotBuiltError:
-            return {}, ""
 
     @property
     def _store(self) -> FeatureStore:

@@ -187,10 +187,9 @@ class PosterDatabase:
 
     @classmethod
     def open(cls, path: Path) -> PosterDatabase:
-        """Open a database, and create it if it does not exist."""
+        """Open a database, and create it if it does not exist, also where `check_present` finds that it is lost."""
         with sqlite_errors(path):
             if not path.exists():
-                # A lost database is begun anew; `posters.store.check_registered` keeps its posters from harm.
                 remove_file(checksums_path(path))
             connection = sqlite3.connect(path, check_same_thread=False)
             try:
@@ -204,7 +203,7 @@ class PosterDatabase:
     @classmethod
     def open_to_read(cls, path: Path) -> PosterDatabase:
         """Open a database for reading, which needs no write permission."""
-        _check_present(path)
+        check_present(path)
         if is_empty(path):
             raise NotBuiltError(
                 f"no posters here yet ({path} is missing or empty); run `keyart info`, which says how to bring some"
@@ -404,9 +403,10 @@ class PosterDatabase:
             yield
 
 
-def _check_present(path: Path) -> None:
+def check_present(path: Path) -> None:
+    """Raise DamageError where a database is missing, though its checksums are there."""
     if not path.is_file() and (path.exists() or checksums_path(path).exists()):
-        raise DamageError(f"{path} is missing; put it back, or run `keyart check --repair`")
+        raise DamageError(f"{path} is missing; put it back, or run `keyart check`, which says what brings its posters")
 
 
 def is_empty(path: Path) -> bool:

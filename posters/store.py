@@ -22,7 +22,15 @@ from types import TracebackType
 
 from catalog.errors import DamageError, DataError, IncompleteError, NotBuiltError, StoreError
 from catalog.image_formats import STORED_SUFFIX
-from catalog.io.files import read_bytes, read_error, remove_file, row_errors, write_error, write_unflushed
+from catalog.io.files import (
+    is_read_failure,
+    read_bytes,
+    read_error,
+    remove_file,
+    row_errors,
+    write_error,
+    write_unflushed,
+)
 from catalog.io.locks import exclusive
 from posters.alternates import AlternateStore
 from posters.database import (
@@ -33,6 +41,7 @@ from posters.database import (
     Record,
     Source,
     State,
+    check_present,
     is_empty,
 )
 from posters.validation import MAX_POSTER_BYTES, ImageFacts, verify_image
@@ -63,10 +72,15 @@ class Poster:
 
 
 def read_poster(path: Path, sha256: str) -> bytes:
-    """Read the file of a poster; DamageError unless it has the hash that it was stored with."""
+    """Read the file of a poster; DamageError unless it has the hash that it was stored with.
+
+    StoreError where it cannot be read now, though it may be whole.
+    """
     try:
         content = read_bytes(path, MAX_POSTER_BYTES)
     except (OSError, DataError) as error:
+        if is_read_failure(error):
+            raise read_error(path, error) from error
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise DamageError(f"the poster {path} cannot be read ({reason}); {_AGAIN}") from error
     if hashlib.sha256(content).hexdigest() != sha256:
@@ -108,8 +122,14 @@ class PosterStore:
         self._candidates: defaultdict[int, set[str]] = defaultdict(set)
 
     @classmethod
-    def open(cls, posters_dir: Path) -> PosterStore:
-        """Open a store, and create it if it does not exist."""
+    def open(cls, posters_dir: Path, *, anew: bool = False) -> PosterStore:
+        """Open a store, and create it if it does not exist.
+
+        IncompleteError or DamageError where its database is lost; with `anew`, for what brings the posters again, it
+        begins another one.
+        """
+        if not anew:
+            _check_not_lost(posters_dir)
         try:
             posters_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -125,11 +145,8 @@ class PosterStore:
         try:
             return cls(posters_dir, PosterDatabase.open_to_read(posters_dir / DATABASE_NAME))
         except NotBuiltError as error:
-            if named := _named_as_posters(posters_dir):
-                raise IncompleteError(
-                    f"{posters_dir} holds posters that are not registered, such as {named[0]}; register them with "
-                    f"`keyart import {posters_dir} --by movie`, or move them elsewhere"
-                ) from error
+            if named := named_as_posters(posters_dir):
+                raise _unregistered(posters_dir, named[0]) from error
             raise
 
     def __enter__(self) -> PosterStore:
@@ -266,7 +283,7 @@ class PosterStore:
         """
         record = self.record(movie_id)
         path = self.path_of(record.file_name) if record and record.file_name else None
-        damaged = path.with_name(f"{path.name}.damaged") if path else None
+        damaged = _damaged_path(path) if path else None
         try:
             if path and damaged and path.is_file():
                 path.replace(damaged)
@@ -466,16 +483,40 @@ class PosterStore:
             raise read_error(self._posters_dir, error) from error
 
 
+def is_set_aside(path: Path) -> bool:
+    """Return whether `PosterStore.set_aside` has moved a poster, and no other one is in its place."""
+    return not path.exists() and _damaged_path(path).is_file()
+
+
+def _damaged_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.damaged")
+
+
+def _check_not_lost(posters_dir: Path) -> None:
+    """Raise an error where posters were registered and the database that lists them is gone."""
+    path = posters_dir / DATABASE_NAME
+    check_present(path)
+    if is_empty(path) and (named := named_as_posters(posters_dir)):
+        raise _unregistered(posters_dir, named[0])
+
+
+def _unregistered(posters_dir: Path, name: str) -> IncompleteError:
+    return IncompleteError(
+        f"{posters_dir} holds posters that are not registered, such as {name}; register them with "
+        f"`keyart import {posters_dir} --by movie`, or move them elsewhere"
+    )
+
+
 def check_registered(posters_dir: Path) -> None:
     """Raise DataError if a folder holds posters but no database: a fetch or an import might replace them."""
-    if (named := _named_as_posters(posters_dir)) and is_empty(posters_dir / DATABASE_NAME):
+    if (named := named_as_posters(posters_dir)) and is_empty(posters_dir / DATABASE_NAME):
         raise DataError(
             f"{posters_dir} holds posters that are not registered, such as {named[0]}, which might be replaced; "
             f"register them with `keyart import {posters_dir} --by movie`, or move them elsewhere"
         )
 
 
-def _named_as_posters(posters_dir: Path) -> list[str]:
+def named_as_posters(posters_dir: Path) -> list[str]:
     """List the files of a folder that are named as posters are, sorted; none where there is no folder."""
     if not posters_dir.is_dir():
         return []
@@ -486,5 +527,7 @@ def _is_whole(path: Path, n_bytes: int | None) -> bool:
     """Return whether a file exists with this length, so that it was neither cut off nor replaced."""
     try:
         return path.stat().st_size == n_bytes
-    except OSError:
+    except OSError as error:
+        if is_read_failure(error):
+            raise read_error(path, error) from error
         return False

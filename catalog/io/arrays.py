@@ -14,15 +14,19 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from catalog.errors import DamageError, DataError, NotBuiltError
+from catalog.errors import DamageError, DataError, KeyartError, NotBuiltError
 from catalog.io.checksums import hold_to_xxh3
 from catalog.io.files import (
     FORMAT_ERRORS,
     atomic_path,
+    is_read_failure,
     no_record,
+    open_file,
     parse_json,
+    read_error,
     read_record,
     read_stable,
+    record_bytes,
     remove_file,
     removed_on_failure,
     write_record,
@@ -68,10 +72,10 @@ def _named(record_path: Path, kind: str, version: int) -> list[str]:
 def unnamed_arrays(folder: Path, name: str) -> list[Path]:
     """List the files of arrays that the record of a name does not name: all without one, none where it is damaged."""
     try:
-        named = parse_json((folder / f"{name}.json").read_bytes())["arrays"]
+        named = parse_json(record_bytes(folder / f"{name}.json"))["arrays"]
     except FileNotFoundError:
         named = ""
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KeyartError, OSError, ValueError, KeyError, TypeError):
         return []
     return [path for path in sorted(folder.glob(f"{name}-????????.npz")) if path.name != named]
 
@@ -96,10 +100,16 @@ def _open_arrays(folder: Path, name: str, kind: str, version: int) -> tuple[dict
         arrays_path = folder / content["arrays"]
         hold_to_xxh3(arrays_path, content["xxh3"])
         # Opened here, since NumPy does not close a damaged file that it opened itself.
-        with arrays_path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        with open_file(arrays_path) as stream, np.load(stream, allow_pickle=False) as arrays:
             return content, _gathered(dict(arrays))
     except FORMAT_ERRORS as error:
-        raise DamageError(f"{name} in {folder} is damaged ({error}); fit the model again") from error
+        raise _wrong_arrays(folder, name, error) from error
+
+
+def _wrong_arrays(folder: Path, name: str, error: Exception) -> KeyartError:
+    if is_read_failure(error):
+        return read_error(folder / name, error)
+    return DamageError(f"{name} in {folder} is damaged ({error}); fit the model again")
 
 
 def hold_arrays(record_path: Path) -> None:
@@ -109,20 +119,18 @@ def hold_arrays(record_path: Path) -> None:
 
 def _bytes(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
-    except OSError:
+        return record_bytes(path)
+    except (KeyartError, OSError):
         return None
 
 
 def _hold_arrays(record_path: Path) -> None:
     try:
-        content = parse_json(record_path.read_bytes())
+        content = parse_json(record_bytes(record_path))
         read_record(record_path, content["kind"], content["version"])
         hold_to_xxh3(record_path.parent / content["arrays"], content["xxh3"])
     except FORMAT_ERRORS as error:
-        raise DamageError(
-            f"{record_path.stem} in {record_path.parent} is damaged ({error}); fit the model again"
-        ) from error
+        raise _wrong_arrays(record_path.parent, record_path.stem, error) from error
 
 
 def _flattened(arrays: Mapping[str, Array]) -> dict[str, npt.NDArray[Any]]:

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
-from catalog.errors import DamageError, StoreError
-from catalog.io.files import read_error, read_record, sha256_file, write_record, xxh3_file
+from catalog.errors import DamageError, DataError, StoreError
+from catalog.io.files import open_file, read_error, read_record, sha256_file, write_record, xxh3_file
 from catalog.io.remote import AnyPath
 
 _KIND, _VERSION = "keyart-checksums", 1
@@ -50,7 +50,11 @@ def hold_to_sha256(path: AnyPath, expected: str) -> None:
 
 
 def _hold(path: AnyPath, expected: str, kind: str, compute: Callable[[AnyPath], str]) -> None:
-    if (_once(path, kind, compute) if isinstance(path, Path) else compute(path)) != expected:
+    try:
+        checksum = _once(path, kind, compute) if isinstance(path, Path) else compute(path)
+    except DataError as error:
+        raise ValueError(str(error)) from error
+    if checksum != expected:
         raise ValueError(f"{path.name} has another checksum than when it was written")
 
 
@@ -146,7 +150,7 @@ def revision_of(path: Path) -> str:
 
     SQLite counts every change of a file that has no write-ahead log; a file from elsewhere has another id.
     """
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         header = stream.read(_HEADER_BYTES)
     if len(header) < _HEADER_BYTES or not header.startswith(b"SQLite format 3\0"):
         return ""

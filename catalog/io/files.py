@@ -16,7 +16,8 @@ import sqlite3
 import stat
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any, TypeVar
@@ -44,6 +45,9 @@ FORMAT_ERRORS = (
     *(SyntaxError, TypeError, ValueError, BadZipFile, TokenError, zlib.error),
 )
 """What the libraries that read arrays and tables raise for a file of another format, by the place of the damage."""
+
+# Of an OSError: none, no such file, and a file of another kind.
+_NO_FAILURES = (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENXIO)
 
 Result = TypeVar("Result")
 
@@ -77,10 +81,19 @@ def write_error(path: AnyPath, error: OSError | sqlite3.OperationalError, action
     return StoreError(f"cannot {action} {path}: {reason}; {advice} and run the same command again")
 
 
-def read_error(path: AnyPath, error: OSError) -> StoreError:
+def read_error(path: AnyPath, error: BaseException) -> StoreError:
     """Convert a failed read of a file of keyart's own, which may be whole, to an error that says what to do."""
-    reason = error.strerror or str(error)
+    reason = getattr(error, "strerror", None) or str(error)
     return StoreError(f"cannot read {path}: {reason}; check disk and rights and run the same command again")
+
+
+def is_read_failure(error: BaseException) -> bool:
+    """Return whether a file could not be read, which says nothing about its content: it must not count as damage.
+
+    A disk that fails for a moment does that; a file that is missing, or is a folder or a pipe, does not. For content
+    that it cannot read, Arrow raises an OSError without a number.
+    """
+    return isinstance(error, OSError) and error.errno not in _NO_FAILURES
 
 
 def flush_to_disk(path: Path) -> None:
@@ -120,6 +133,17 @@ def open_regular(path: Path) -> int:
     return descriptor
 
 
+def check_regular(path: Path) -> None:
+    """Raise DataError for what is no file, such as a pipe, which SQLite would wait for; a missing file passes."""
+    with suppress(OSError):
+        os.close(open_regular(path))
+
+
+def open_file(path: AnyPath) -> AbstractContextManager[BufferedReader]:
+    """Open a file to read, here or elsewhere; DataError for what is no file."""
+    return path.open() if isinstance(path, RemotePath) else os.fdopen(open_regular(path), "rb")
+
+
 def _kind_of(mode: int) -> str:
     if stat.S_ISDIR(mode):
         return "a folder"
@@ -133,7 +157,7 @@ def read_bytes(path: AnyPath, most: int) -> bytes:
     """
     if isinstance(path, RemotePath):
         return path.read_bytes()
-    with os.fdopen(open_regular(path), "rb") as stream:
+    with open_file(path) as stream:
         n_bytes = os.fstat(stream.fileno()).st_size
         if n_bytes > most:
             raise DataError(f"cannot read {path}: it has more than {most:,} bytes")
@@ -158,7 +182,7 @@ def name_in_utf8(path: Path) -> Iterator[str]:
     if printable(path) == str(path):
         yield str(path)
         return
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         yield f"/dev/fd/{stream.fileno()}"
 
 
@@ -288,7 +312,7 @@ def read_record(path: AnyPath, kind: str, version: int) -> dict[str, Any]:
     DataError if its kind or version is another, DamageError if it has changed since.
     """
     try:
-        content = parse_json(_record_bytes(path))
+        content = parse_json(record_bytes(path))
     except ValueError as error:
         raise DamageError(f"{path} is not a JSON record ({error}); run `keyart check --repair`") from error
     if isinstance(content, dict) and _has_changed(content):
@@ -302,7 +326,8 @@ def read_record(path: AnyPath, kind: str, version: int) -> dict[str, Any]:
     return {key: value for key, value in content.items() if key not in _OWN_KEYS}
 
 
-def _record_bytes(path: AnyPath) -> bytes:
+def record_bytes(path: AnyPath) -> bytes:
+    """Read the file of a JSON record; DamageError for what cannot be one, FileNotFoundError where there is none."""
     try:
         return read_bytes(path, _MAX_RECORD_BYTES)
     except DataError as error:
@@ -316,7 +341,7 @@ def _record_bytes(path: AnyPath) -> bytes:
 def record_kind(path: AnyPath) -> object:
     """Return the kind of a JSON record; None for a file that is none, or does not exist."""
     try:
-        content = parse_json(_record_bytes(path))
+        content = parse_json(record_bytes(path))
     except (OSError, ValueError, KeyartError):
         return None
     return content.get("kind") if isinstance(content, dict) else None
@@ -341,7 +366,7 @@ def read_stable(read: Callable[[], Result], version: Callable[[], object]) -> Re
 def sha256_file(path: AnyPath) -> str:
     """Compute the SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
@@ -350,7 +375,7 @@ def sha256_file(path: AnyPath) -> str:
 def xxh3_file(path: AnyPath) -> str:
     """Compute the XXH3 checksum of a file: many times faster than SHA-256, but only a protection against damage."""
     digest = xxhash.xxh3_64()
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

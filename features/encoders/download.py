@@ -16,7 +16,7 @@ import requests
 import urllib3
 
 from catalog.errors import FetchError
-from catalog.io.files import write_error
+from catalog.io.files import open_file, write_error
 
 OnBytes = Callable[[int, int | None], None]
 """Called with the number of bytes that came, and of all if known; the first number is negative where they are lost."""
@@ -49,7 +49,7 @@ class RemoteFile:
 
 def file_hash(path: Path, like: str) -> str:
     """Hash a file by the algorithm of another hash."""
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         if len(like) == _MD5_DIGITS:
             return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
         return hashlib.file_digest(stream, "sha256").hexdigest()

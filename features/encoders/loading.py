@@ -7,6 +7,7 @@ from pathlib import Path
 
 from catalog.errors import ConfigError
 from catalog.extras import require
+from catalog.io.files import open_file
 from catalog.io.keras import import_keras, require_keras
 from features.encoders.backbone import Backbone
 from features.encoders.hub import check_pair, load_visual
@@ -141,7 +142,7 @@ def _beginning(path: Path, option: str, expected: str) -> bytes:
     if not path.is_file():
         raise ConfigError(f"{option} {path}: no such file; expected {expected}")
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             return stream.read(len(_HDF5))
     except OSError as error:
         raise ConfigError(f"{option} {path} cannot be read: {error.strerror}") from error

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from catalog.errors import DataError
+from catalog.io.files import open_file
 
 # The messages of onnx.proto, with those of their fields that lead to external data.
 _FIELDS: Mapping[str, Mapping[int, str]] = {
@@ -35,7 +36,7 @@ def weight_files(path: Path) -> list[Path]:
 def weight_names(path: Path) -> list[str]:
     """Return the paths of the files with weights, from the folder of the ONNX file, sorted."""
     try:
-        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        with open_file(path) as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
             names = sorted({*_locations(content, "model", 0, len(content))})
     except (ValueError, IndexError, RecursionError):
         # What is no ONNX file is refused by the runtime, with its reason.
@@ -50,7 +51,7 @@ def sha256_of(path: Path) -> str:
     """Hash an ONNX file and those in which it keeps weights."""
     digest = hashlib.sha256()
     for file in (path, *weight_files(path)):
-        with file.open("rb") as stream:
+        with open_file(file) as stream:
             while chunk := stream.read(_CHUNK_BYTES):
                 digest.update(chunk)
     return digest.hexdigest()

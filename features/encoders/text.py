@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from catalog.errors import DataError, QueryError
 from catalog.extras import require
+from catalog.io.files import open_file
 from catalog.text import first_line
 from features.encoders.onnx import open_session
 from features.encoders.onnx_weights import sha256_of
@@ -195,7 +196,7 @@ def _unknown_id(tokenizer: Tokenizer) -> int | None:
 
 def _sha256(network: Path, tokenizer: Path, options: TextOptions) -> str:
     """Hash all that decides what a text means."""
-    with tokenizer.open("rb") as stream:
+    with open_file(tokenizer) as stream:
         of_tokenizer = hashlib.file_digest(stream, "sha256").hexdigest()
     return hashlib.sha256("\n".join((sha256_of(network), of_tokenizer, repr(options))).encode()).hexdigest()
 

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError
+from catalog.io.files import open_file
 
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
 # The descriptions of 300 tensors take 50 kB.
@@ -46,7 +47,7 @@ def read_torch_file(path: Path) -> dict[str, npt.NDArray[Any]]:
         The file is of another format, damaged, or contains anything but tensors.
     """
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             return _read(stream)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError
-from catalog.io.files import atomic_path
+from catalog.io.files import atomic_path, open_file
 from catalog.scored_ids import ScoredIds
 from index.backends.base import Allowed
 from index.backends.faiss_io import as_scored, emptied, open_faiss, search_parameters, threads_for, write_faiss
@@ -81,7 +81,7 @@ class ShortlistRows:
         """Memory-map the files that `save` wrote; `features` hold just the films of the index."""
         codes = open_faiss(folder / names["rows"])
         basis = np.asarray(np.load(folder / names["basis"], mmap_mode="r", allow_pickle=False))
-        with (folder / names["lengths"]).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        with open_file(folder / names["lengths"]) as stream, np.load(stream, allow_pickle=False) as arrays:
             projections = Projections(codes, arrays["lengths"], arrays["checksums"])
         if not len(features) == codes.ntotal == len(projections.lengths):
             raise DataError(f"{codes.ntotal} projections for {len(features)} films")

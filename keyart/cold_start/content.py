@@ -17,7 +17,7 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import DataError, NotBuiltError, StoreError
+from catalog.errors import DataError, IncompleteError, NotBuiltError, StoreError
 from catalog.film import Film, FilmTerm
 from catalog.films import Catalog
 from catalog.io.arrays import open_arrays, save_arrays
@@ -65,6 +65,8 @@ def open_looks(workspace: Workspace, *, progress: Progress = silent) -> Looks:
 def _open_looks(workspace: Workspace, progress: Progress) -> Looks:
     try:
         store, rows = current_features(workspace)
+    except IncompleteError:
+        raise
     except NotBuiltError:
         return _no_looks()
     stored = _stored_looks(workspace, store)
@@ -168,7 +170,7 @@ def _colors(poster: Poster | None) -> npt.NDArray[np.float32]:
         return np.full(N_COLORS, np.nan, np.float32)
     try:
         pixels, _ = read_image(poster.read(), name=str(poster.path))
-    except DataError:
+    except (DataError, StoreError):
         # The file was readable when its features were computed. NaN marks it for `_readable`.
         return np.full(N_COLORS, np.nan, np.float32)
     shares: npt.NDArray[np.float32] = colors(pixels[None])[0]

@@ -38,8 +38,8 @@ from keyart.workspace.films import PosterList, PosterReader, list_posters
 from keyart.workspace.gaps import films_without_features, skipped_films
 from keyart.workspace.hints import names_workspace
 from keyart.workspace.layout import Home, Workspace
+from keyart.workspace.poster_steps import poster_step
 from keyart.workspace.settings import keras_models_dir
-from keyart.workspace.steps import poster_step
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -149,7 +149,9 @@ def build(
     had_index = has_index(workspace)
     index = build_index(workspace, options or IndexOptions(), posters=posters, progress=progress, on_plan=on_plan)
     if index is None:
-        if had_index:
+        if has_index(workspace):
+            notes.append(f"the index is as it was: it has lost its features; run {feature_steps(workspace)}")
+        elif had_index:
             notes.append("the earlier index was removed, as none of its posters is left")
         if not len(ratings):
             raise NotBuiltError(f"neither features nor ratings here yet; run {feature_steps(workspace)}")

@@ -25,6 +25,7 @@ from catalog.titles import title_key
 from cf.ratings import Ratings, is_table_of_ratings, read_movielens, read_ratings
 from keyart.workspace.hints import names_workspace
 from keyart.workspace.layout import Home, Workspace, is_ratings_name
+from posters.database import DATABASE_NAME
 
 _FILM_COLUMNS = {
     "item": "movie_id",
@@ -275,15 +276,15 @@ def _named_ratings(workspace: Workspace) -> list[str]:
 
 def _added_before(workspace: Workspace, files: FilmFiles) -> tuple[list[Film], list[FilmTerm], list[str]]:
     """Return the added films that were not loaded now, what was loaded of the content of films, and notes on them."""
-    if not workspace.catalog_path.is_file():
-        return [], [], []
     try:
         catalog = Catalog.open(workspace.catalog_path, check_ids=False)
+    except NotBuiltError:
+        # Posters are brought to films that were loaded.
+        is_lost = (workspace.posters_dir / DATABASE_NAME).is_file()
+        return [], [], [_lost_note("missing")] if is_lost else []
     except DataError:
-        # Loading again is how a damaged catalog is repaired; what was added to it is nowhere else.
-        damaged = _kept_aside(workspace.catalog_path)
-        note = f"the earlier catalog is damaged, and kept as {damaged.name}; add films that were added to it again"
-        return [], [], [note]
+        # Loading again is how a lost or damaged catalog is repaired; what was added to it is nowhere else.
+        return [], [], [_lost_note(_what_became_of(workspace.catalog_path))]
     with catalog:
         _check_numbering(workspace, catalog.fact("numbering"), files.numbering)
         added, terms = catalog.added(), catalog.terms()
@@ -292,6 +293,17 @@ def _added_before(workspace: Workspace, files: FilmFiles) -> tuple[list[Film], l
     kept_films = [film for film in added if film.movie_id not in loaded]
     kept_terms = [term for term in terms if term.movie_id in present]
     return kept_films, kept_terms, list(_duplicate_notes(added, files.films))
+
+
+def _lost_note(what_became: str) -> str:
+    return (
+        f"the earlier catalog is {what_became}: films that were added to it, and content that was loaded, are lost; "
+        "bring them again by `keyart add` and `keyart load --content FILE`"
+    )
+
+
+def _what_became_of(path: Path) -> str:
+    return f"damaged, and kept as {_kept_aside(path).name}" if path.is_file() else "missing"
 
 
 def _kept_aside(path: Path) -> Path:

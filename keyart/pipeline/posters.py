@@ -51,7 +51,7 @@ def import_posters(
     films = list_films(workspace)
     if source.resolve() != workspace.posters_dir.resolve():
         check_registered(workspace.posters_dir)
-    with PosterStore.open(workspace.posters_dir) as store, shown(progress, "import", "posters") as show:
+    with PosterStore.open(workspace.posters_dir, anew=True) as store, shown(progress, "import", "posters") as show:
         if by is None:
             return import_csv(source, films, store, on_progress=show)
         return import_folder(source, films, store, by, on_progress=show)

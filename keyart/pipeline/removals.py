@@ -23,7 +23,7 @@ from keyart.cold_start.content import drop_looks
 from keyart.pipeline.index import build_index
 from keyart.workspace import alternates
 from keyart.workspace.encoders import has_index, list_encoders, name_of
-from keyart.workspace.films import PosterReader
+from keyart.workspace.films import PosterReader, check_posters, open_posters
 from keyart.workspace.hints import names_workspace
 from keyart.workspace.layout import Home, Workspace
 from posters.store import PosterStore
@@ -95,6 +95,8 @@ def remove(home: Home, films: Sequence[int | str], *, progress: Progress = silen
     workspace = Workspace.open(home)
     for folder in (workspace.home, workspace.posters_dir, workspace.features_dir, workspace.index_dir):
         check_free(folder)
+    # Without the list of posters, all films would leave the indexes.
+    check_posters(workspace)
     with exclusive(workspace.home):
         result, notes = _films_to_remove(workspace, films)
         movie_ids = {film.movie_id for film in result}
@@ -140,12 +142,10 @@ def _film(workspace: Workspace, catalog: Catalog, film: int | str) -> Film:
 
 def _has_leftovers(workspace: Workspace, movie_id: int) -> bool:
     """Return whether parts of the workspace hold a film that has left the catalog."""
-    try:
-        with PosterStore.open_to_read(workspace.posters_dir) as store:
+    if store := open_posters(workspace):
+        with store:
             if store.record(movie_id) is not None:
                 return True
-    except NotBuiltError:
-        pass
     return any(movie_id in _films_with_features(view) for view in list_encoders(workspace))
 
 

@@ -28,11 +28,11 @@ from keyart.workspace import alternates
 from keyart.workspace.changes import Snapshot
 from keyart.workspace.contents import current_features, fingerprint, open_ratings, ratings_name
 from keyart.workspace.encoders import list_encoders, name_of
+from keyart.workspace.films import open_posters
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace
-from keyart.workspace.steps import poster_commands
+from keyart.workspace.poster_steps import poster_commands
 from posters.database import State
-from posters.store import PosterStore
 
 Part = TypeVar("Part")
 
@@ -307,10 +307,14 @@ def _read(part: Callable[[], Part], missing: Part, damaged: list[str]) -> Part:
 
 def _poster_counts(workspace: Workspace, movie_ids: list[int], damaged: list[str]) -> dict[str, int]:
     def read() -> dict[str, int]:
-        with PosterStore.open_to_read(workspace.posters_dir) as store:
+        store = open_posters(workspace)
+        if store is None:
+            return missing
+        with store:
             return {state.value: n for state, n in store.counts(movie_ids).items()}
 
-    return _read(read, {state.value: len(movie_ids) if state is State.MISSING else 0 for state in State}, damaged)
+    missing = {state.value: len(movie_ids) if state is State.MISSING else 0 for state in State}
+    return _read(read, missing, damaged)
 
 
 def _features(workspace: Workspace, damaged: list[str]) -> tuple[int, int, str | None, str | None]:

@@ -18,7 +18,7 @@ from catalog.io.files import write_record
 from catalog.io.locks import SHORTLY_S, exclusive
 from catalog.io.progress import Progress, shown, silent
 from keyart.workspace.api_keys import redact
-from keyart.workspace.films import list_films
+from keyart.workspace.films import list_films, open_posters
 from keyart.workspace.hints import names_workspace
 from keyart.workspace.layout import Home, Workspace
 from keyart.workspace.settings import TMDB_API_KEY, TMDB_API_KEY_FILE, TMDB_KEY, TMDB_URL
@@ -175,7 +175,7 @@ def fetch_with(
         "language": client.language,
         "poster_rank": options.poster_rank,
     }
-    with PosterStore.open(workspace.posters_dir) as store:
+    with PosterStore.open(workspace.posters_dir, anew=True) as store:
         try:
             report = fetch_posters(
                 films,
@@ -205,6 +205,7 @@ def plan(workspace: Workspace, options: FetchOptions) -> list[Film]:
             "--id-export the file's path"
         )
     films = list_films(workspace)
+    check_registered(workspace.posters_dir)
     selected = _selected(films, workspace, options.selection)
     if not id_export or not selected:
         return selected
@@ -264,9 +265,8 @@ class PosterStatus:
 
 def read_poster_status(workspace: Workspace) -> PosterStatus:
     labels = {film.movie_id: film.label for film in list_films(workspace)}
-    try:
-        store = PosterStore.open_to_read(workspace.posters_dir)
-    except NotBuiltError:
+    store = open_posters(workspace)
+    if store is None:
         return PosterStatus(len(labels), dict.fromkeys(State, 0) | {State.MISSING: len(labels)})
     with store:
         stale = store.older_than(datetime.now(UTC) - MAX_AGE)

@@ -12,10 +12,11 @@ from features.store import FeatureRows, FeatureStore
 from index.attribution import contributions, embedded_contributions
 from index.cosine import CosineIndex
 from keyart.results import Explanation, Query, query_of
+from keyart.workspace.films import posters_of
 from keyart.workspace.index import check_identity, map_shape_of
 from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import index_steps, no_features
-from posters.store import Poster, PosterStore
+from posters.store import Poster
 
 
 def explain(workspace: Workspace, index: CosineIndex, first: Film, second: Film) -> Explanation:
@@ -62,8 +63,4 @@ def _features(
 
 
 def _poster(workspace: Workspace, film: Film) -> Poster | None:
-    try:
-        with PosterStore.open_to_read(workspace.posters_dir) as posters:
-            return posters.poster(film.movie_id)
-    except NotBuiltError:
-        return None
+    return posters_of(workspace, [film.movie_id]).get(film.movie_id)

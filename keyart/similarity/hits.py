@@ -92,7 +92,7 @@ class Ranking:
         n = k
         while True:
             ranked = evidence.blend(self._calibration)
-            rows = self._listed(ranked, scan.n_listed(n) if scan else n, allowed)
+            rows, films = self._listed(ranked, scan.n_listed(n) if scan else n, allowed)
             if scan is not None and scan.settle(ranked.movie_ids[rows]):
                 continue
             groups = self._artwork_groups(ranked.movie_ids[rows], options.merge_duplicates)
@@ -105,7 +105,6 @@ class Ranking:
         if options.diverse:
             firsts, to_earlier = self._diverse(ranked, rows, firsts, options)
         shown = [rows[first] for first in firsts]
-        films = self._catalog.films(ranked.movie_ids[shown].tolist())
         groups_of_shown = [same[first] for first in firsts]
         hits = make_hits(ranked, shown, films, self._poster_paths, groups_of_shown, evidence.in_common)
         if not options.diverse:
@@ -139,20 +138,19 @@ class Ranking:
         groups: list[int] = self._index.artwork_groups(movie_ids).tolist()
         return groups
 
-    def _listed(self, ranked: Blend, n: int, allowed: set[int] | None) -> list[int]:
+    def _listed(self, ranked: Blend, n: int, allowed: set[int] | None) -> tuple[list[int], dict[int, Film]]:
         """List the first n rows whose films may be shown; a later load may have removed some from the catalog."""
+        among = None
         if allowed is not None:
-            is_allowed = np.isin(ranked.movie_ids, np.fromiter(allowed, np.int64, len(allowed)))
-            first: list[int] = ranked.best(n, np.flatnonzero(is_allowed)).tolist()
-            return first
+            among = np.flatnonzero(np.isin(ranked.movie_ids, np.fromiter(allowed, np.int64, len(allowed))))
         n_ranked = n
         while True:
-            rows = ranked.best(n_ranked).tolist()
+            rows = ranked.best(n_ranked, among).tolist()
             movie_ids = ranked.movie_ids[rows].tolist()
-            known = self._catalog.known(movie_ids)
-            listed = [row for row, movie_id in zip(rows, movie_ids, strict=True) if movie_id in known]
+            films = self._catalog.films(movie_ids)
+            listed = [row for row, movie_id in zip(rows, movie_ids, strict=True) if movie_id in films]
             if len(listed) >= n or len(rows) < n_ranked:
-                return listed[:n]
+                return listed[:n], films
             n_ranked *= 2
 
 
@@ -198,10 +196,12 @@ def make_hits(
 
 def _ranks(values: FloatArray, rows: Sequence[int]) -> list[int | None]:
     """Return the rank of the values of some rows among all that are known, from 1; None where one is not known."""
-    ascending = np.sort(values[~np.isnan(values)])
-    n_not_above = np.searchsorted(ascending, values[rows], side="right")
-    ranks = (len(ascending) - n_not_above + 1).tolist()
-    return [None if np.isnan(value) else rank for rank, value in zip(ranks, values[rows], strict=True)]
+    chosen = values[rows]
+    is_known = ~np.isnan(chosen)
+    # Only values at least as high as these can be above any of them.
+    highest = np.sort(values[values >= chosen[is_known].min(initial=np.inf)])
+    ranks = (len(highest) - np.searchsorted(highest, chosen, side="right") + 1).tolist()
+    return [rank if known else None for rank, known in zip(ranks, is_known.tolist(), strict=True)]
 
 
 def _known(value: float) -> float | None:

@@ -256,7 +256,8 @@ class LookAlikes:
 
     def _n_of_pairs(self, n_rated: int, cf: ScoredIds, candidates: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         movie_ids, n_ratings = self._n_ratings
-        is_known = rows_of(np.sort(cf.ids), candidates) >= 0
+        is_known = np.zeros(len(candidates), bool)
+        is_known[np.searchsorted(candidates, cf.ids)] = True
         return n_ratings_of_pairs(n_rated, n_ratings[rows_of(movie_ids, candidates)], is_known)
 
     def _check_diverse(self, options: SimilarOptions) -> None:

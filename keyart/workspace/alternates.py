@@ -17,9 +17,8 @@ from features.pipeline import Picture
 from features.store import FeatureStore
 from index.record import IndexRecord
 from index.source import FilmFeatures
-from keyart.workspace.films import list_films
+from keyart.workspace.films import list_films, open_posters
 from keyart.workspace.layout import Workspace
-from posters.store import PosterStore
 
 if TYPE_CHECKING:
     from index.cosine import CosineIndex
@@ -55,11 +54,11 @@ def list_alternates(workspace: Workspace) -> list[Alternate]:
     """Return the further posters of the catalog's films by movie_id, the best first."""
     from index.alternates import MOST_ALTERNATES
 
-    try:
-        with PosterStore.open_to_read(workspace.posters_dir) as store:
-            files = store.alternates.files()
-    except NotBuiltError:
+    store = open_posters(workspace)
+    if store is None:
         return []
+    with store:
+        files = store.alternates.files()
     if not files:
         return []
     known = {film.movie_id for film in list_films(workspace)}

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from catalog.errors import NotBuiltError
+from catalog.errors import IncompleteError, NotBuiltError
 from catalog.film import Film
 from catalog.films import Catalog
 from catalog.filters import Filter
@@ -17,8 +17,12 @@ from catalog.io.checksums import log_path
 from catalog.movielens import FILE_NAMES
 from keyart.workspace.changes import Snapshot
 from keyart.workspace.layout import Workspace
+from keyart.workspace.poster_steps import lost_poster_step
 from posters.database import DATABASE_NAME
 from posters.store import Poster, PosterStore
+
+# What is made of registered posters; the features of no poster have no shard.
+_MADE_OF_POSTERS = ("features/features-*.json", "index/index.json")
 
 
 def list_films(workspace: Workspace) -> list[Film]:
@@ -62,11 +66,16 @@ class PosterReader:
     def read(self) -> PosterList:
         """Return the posters as they are now; none if no poster was added yet."""
         if self._snapshot is None or not self._snapshot.is_current():
-            database = self._workspace.posters_dir / DATABASE_NAME
             # Before anything is read: what changes meanwhile is read again.
-            paths = (self._workspace.catalog_path, database, log_path(database))
+            paths = (self._workspace.catalog_path, *poster_list_paths(self._workspace))
             self._snapshot, self._listed = Snapshot.take(paths), _read_posters(self._workspace)
         return self._listed
+
+
+def poster_list_paths(workspace: Workspace) -> tuple[Path, Path]:
+    """Return the files that change with the list of posters: its database, and the log of who is writing it."""
+    database = workspace.posters_dir / DATABASE_NAME
+    return database, log_path(database)
 
 
 def list_posters(workspace: Workspace) -> list[Poster]:
@@ -76,20 +85,52 @@ def list_posters(workspace: Workspace) -> list[Poster]:
 
 def posters_of(workspace: Workspace, movie_ids: Iterable[int]) -> dict[int, Poster]:
     """Return the posters of some films by movie_id; films without one are left out."""
-    try:
-        with PosterStore.open_to_read(workspace.posters_dir) as store:
-            matches = ((movie_id, store.poster(movie_id)) for movie_id in movie_ids)
-            return {movie_id: poster for movie_id, poster in matches if poster}
-    except NotBuiltError:
+    store = open_posters(workspace)
+    if store is None:
         return {}
+    with store:
+        matches = ((movie_id, store.poster(movie_id)) for movie_id in movie_ids)
+        return {movie_id: poster for movie_id, poster in matches if poster}
+
+
+def open_posters(workspace: Workspace) -> PosterStore | None:
+    """Open the posters for reading; None where none were registered yet.
+
+    IncompleteError or DamageError where the database that lists them is lost, which parts made of them show too: they
+    would shrink to nothing by an empty list.
+    """
+    try:
+        return PosterStore.open_to_read(workspace.posters_dir)
+    except IncompleteError:
+        raise
+    except NotBuiltError as error:
+        if made := _made_of_posters(workspace):
+            raise IncompleteError(
+                f"{workspace.posters_dir / DATABASE_NAME} is missing or empty, though {made} was made of posters that "
+                f"it listed; put it back, or bring the posters again: {lost_poster_step(workspace)}"
+            ) from error
+        return None
+
+
+def check_posters(workspace: Workspace) -> None:
+    """Raise the error of `open_posters`, before anything is changed that goes by the list of posters."""
+    if store := open_posters(workspace):
+        store.close()
+
+
+def _made_of_posters(workspace: Workspace) -> Path | None:
+    """Return a part that was made of posters; None where there is none."""
+    patterns = (pattern for made in _MADE_OF_POSTERS for pattern in (made, f"encoders/*/{made}"))
+    paths = (path for pattern in patterns for path in workspace.home.glob(pattern))
+    return next((path.parent for path in paths), None)
 
 
 def _read_posters(workspace: Workspace) -> PosterList:
     with Catalog.open(workspace.catalog_path) as catalog:
         known = catalog.movie_ids(Filter())
-    try:
-        with PosterStore.open_to_read(workspace.posters_dir) as store:
-            posters, gone = store.posters_and_gone()
-    except NotBuiltError:
+    store = open_posters(workspace)
+    if store is None:
         return PosterList()
+    with store:
+        posters, gone = store.posters_and_gone()
     return PosterList(tuple(one for one in posters if one.movie_id in known), tuple(sorted(gone & known)))

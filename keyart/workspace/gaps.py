@@ -12,7 +12,7 @@ from catalog.text import plural
 from features.store import FeatureStore
 from keyart.workspace.films import PosterList
 from keyart.workspace.layout import Workspace
-from keyart.workspace.steps import poster_step
+from keyart.workspace.poster_steps import poster_step
 
 _N_LISTED = 5
 

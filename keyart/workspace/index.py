@@ -42,6 +42,8 @@ def needed_film_features(workspace: Workspace) -> tuple[FeatureStore, FilmFeatur
     """Memory-map what `current_features` selects; NotBuiltError, with the next step, where no film has any."""
     try:
         store, features = current_film_features(workspace)
+    except IncompleteError:
+        raise
     except NotBuiltError as error:
         raise no_features(workspace) from error
     if features is None:

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from catalog.errors import DataError, NotBuiltError
-from catalog.films import Catalog
 from keyart.workspace.contents import current_features
 from keyart.workspace.films import list_posters
 from keyart.workspace.layout import Workspace
-
-
-def poster_step(workspace: Workspace) -> str:
-    """Return the commands that bring posters, by the ids that films have."""
-    with Catalog.open(workspace.catalog_path) as catalog:
-        return poster_commands(catalog.id_kinds())
-
-
-def poster_commands(id_kinds: Collection[str]) -> str:
-    """Return the commands that bring posters to films that have ids of these kinds: "imdb", "tmdb"."""
-    by = next((kind for kind in ("imdb", "tmdb") if kind in id_kinds), "movie")
-    bring = f"`keyart import FOLDER --by {by}`"
-    return f"`keyart fetch` or {bring}" if id_kinds else bring
+from keyart.workspace.poster_steps import poster_step
 
 
 def feature_steps(workspace: Workspace, movie_id: int | None = None) -> str:

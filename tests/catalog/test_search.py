@@ -367,6 +367,7 @@ def moons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
         ("a man on the moon", {1}),
         ("red pl", {3}),
         ("red", {2, 3, 4}),
+        ("a man on the moon (19", {1}),
         ("harry poter", {5}),
         ("goblt of fire", {5}),
         ("lotr", {6}),

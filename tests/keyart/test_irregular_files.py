@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -19,6 +20,7 @@ from keyart import pipeline
 from keyart.recommend.personal_files import read_personal_file
 from keyart.workspace.settings import Secret, Setting
 from posters.id_export import read_live_ids
+from tests.faults.damage import KINDS, Damaged, make_whole
 from tests.keyart.conftest import Run
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="pipes and devices are those of POSIX")
@@ -118,11 +120,40 @@ def test_records_are_refused(home: Path, make: Callable[[Path], None], name: str
     right = run("similar", 1, "--csv", "--home", home).out
     (home / name).unlink(missing_ok=True)
     make(home / name)
-    for words in (("similar", 1, "--csv"), ("info",), ("build",)):
+    for words in (("similar", 1, "--csv"), ("info",), ("check",), ("build",)):
         outcome = run(*words, "--home", home)
         assert "unexpected" not in outcome.err
         if words[0] == "similar":
             assert outcome.code != 0 or outcome.out == right
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory: pytest.TempPathFactory) -> Damaged:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("sklearn")
+    return Damaged(make_whole(tmp_path_factory.mktemp("whole")), tmp_path_factory.mktemp("damaged"))
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_file_of_a_workspace_is_waited_for(damaged: Damaged, kind: str) -> None:
+    def replace(path: Path) -> None:
+        path.unlink()
+        os.mkfifo(path)
+
+    name = damaged.file_of(kind, Random(kind))
+    assert not damaged.wrong_with(name, replace, frozenset({"similar", "cold-start", "info"}))
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("kind", ["hybrid.json", "looks/looks.json", "looks/*.npz", "index/*.npz", "atlas/*.webp"])
+def test_no_file_of_a_workspace_is_read_without_a_bound(damaged: Damaged, kind: str) -> None:
+    def replace(path: Path) -> None:
+        path.unlink()
+        _endless(path)
+
+    name = damaged.file_of(kind, Random(kind))
+    assert not damaged.wrong_with(name, replace)
 
 
 def test_a_file_is_bounded(tmp_path: Path) -> None:

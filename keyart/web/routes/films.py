@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Annotated, Any, Literal, TypeVar
@@ -25,6 +26,7 @@ from keyart.web.forms import FormFile
 from keyart.web.inference import ImageEncoder
 from keyart.web.schemas.films import (
     AddedFilm,
+    Cleaned,
     ColdStartFacts,
     ColdStartQuery,
     EmbeddingFacts,
@@ -39,6 +41,7 @@ from keyart.web.schemas.films import (
     ImageMixQuery,
     MixQuery,
     NewFilmRecord,
+    OneLine,
     RegionsFacts,
     RemovedFilm,
     ServerFacts,
@@ -56,7 +59,7 @@ _log = logging.getLogger(__name__)
 FilmPath = Annotated[
     FilmRef, Path(description="A movie_id, an IMDb id such as tt0113277, or a TMDB id such as tmdb:949.", examples=[6])
 ]
-EncoderName = Annotated[str | None, Query(max_length=200, description="An encoder of the workspace.")]
+EncoderName = Annotated[OneLine | None, Query(max_length=200, description="An encoder of the workspace.")]
 # A query parameter is text, which equals no literal number.
 Width = Annotated[Literal[160, 320, 640], BeforeValidator(int)]
 
@@ -164,7 +167,7 @@ def _add_films(router: APIRouter, service: FilmService, pools: Pools) -> None:
 
     @router.get("/api/films", summary="Films by title")
     async def films(
-        query: Annotated[str, Query(min_length=1, max_length=200, examples=["heat"])],
+        query: Annotated[Cleaned, Query(min_length=1, max_length=200, examples=["heat"])],
         k: Annotated[int, Query(ge=1, le=50)] = 8,
     ) -> list[Suggestion]:
         return await pool.run(service.suggestions, query, k)
@@ -267,18 +270,25 @@ def _add_posters(router: APIRouter, service: FilmService, pool: WorkerPool) -> N
     )
     async def poster(request: Request, film: FilmPath, width: Width = 320) -> Response:
         movie_id = film if isinstance(film, int) else (await pool.run(service.film, film)).movie_id
+        with suppress(MissingPosterError):
+            return await answer(request, movie_id, width)
+        # It may have been replaced since the posters were listed.
+        await pool.run(service.thumbnails.refresh)
+        try:
+            return await answer(request, movie_id, width)
+        except MissingPosterError as error:
+            _log.warning("%s", error)
+            detail = f"the poster of film {movie_id} is missing; import or fetch it again"
+            raise HTTPException(404, detail) from error
+
+    async def answer(request: Request, movie_id: int, width: int) -> Response:
         with service.thumbnails.use() as thumbnails:
             if movie_id not in thumbnails:
                 raise HTTPException(404, f"film {movie_id} has no poster here")
             headers = {"ETag": thumbnails.etag(movie_id, width), "Cache-Control": "private, max-age=86400"}
             if is_unchanged(request, headers["ETag"]):
                 return Response(status_code=304, headers=headers)
-            try:
-                content = await pool.run(thumbnails.jpeg, movie_id, width)
-            except MissingPosterError as error:
-                _log.warning("%s", error)
-                detail = f"the poster of film {movie_id} is missing; import or fetch it again"
-                raise HTTPException(404, detail) from error
+            content = await pool.run(thumbnails.jpeg, movie_id, width)
         return Response(content, media_type="image/jpeg", headers=headers)
 
 

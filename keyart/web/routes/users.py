@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from catalog.errors import DataError
 from catalog.ids import MAX_ID
+from catalog.text import clean
 from keyart.recommend.personal_files import parse_personal_file
 from keyart.web.body_limits import MAX_RATINGS_FILE_BYTES, BoundedRoute, Uploads, upload_route
 from keyart.web.errors import PROBLEMS
@@ -118,7 +119,7 @@ def _add_ratings_files(router: APIRouter, service: UserService, pool: WorkerPool
         """Match ratings that Letterboxd, IMDb, Trakt or MovieLens exported to films of the catalog; stores nothing."""
         content = await uploads.read(request)
         # A form names its file.
-        path = FilePath(FilePath(name or getattr(request.state, "filename", "")).name[:200] or "ratings")
+        path = FilePath(FilePath(clean(name or getattr(request.state, "filename", ""))).name[:200] or "ratings")
         try:
             file = await pool.run(parse_personal_file, content, path)
         except DataError as error:

@@ -10,7 +10,7 @@ from catalog.film import Film
 from catalog.film_ids import Movie, parse_film_id
 from catalog.filters import Filter
 from catalog.ids import MAX_ID, is_id
-from catalog.text import is_clean
+from catalog.text import clean, is_clean
 from index.region import Region
 
 RENAMED = {"min_support": "min_ratings", "fold": "merge_duplicates"}
@@ -22,19 +22,22 @@ _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 _NOT_BLANK = r"^ *[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
 _MAX_HITS = 4000
 _MAX_K = 1000
-Words = Annotated[str, Field(max_length=1000, pattern=_NOT_BLANK)]
 # For JSON: without it, true is a number. Parameters in an address are text, which has to be converted.
 AS_DESCRIBED = ConfigDict(strict=True, extra="forbid")
 
 
-def _clean_title(text: str) -> str:
+def _one_line(text: str) -> str:
     if not is_clean(text):
         raise ValueError("expected one line without control or invisible characters")
     return text
 
 
-Title = Annotated[str, AfterValidator(_clean_title)]
-Terms = Annotated[str, Field(max_length=1000, pattern=_PRINTABLE)]
+OneLine = Annotated[str, AfterValidator(_one_line)]
+"""A text that a terminal or a page shows as it is."""
+Cleaned = Annotated[str, AfterValidator(clean)]
+"""A text that is only looked up or shown; what is pasted with invisible characters is no reason to refuse it."""
+Words = Annotated[OneLine, Field(max_length=1000, pattern=_NOT_BLANK)]
+Terms = Annotated[OneLine, Field(max_length=1000, pattern=_PRINTABLE)]
 
 
 def _film_ref(value: object) -> int | str:
@@ -190,7 +193,7 @@ class ImageQuery(BaseModel):
     k: int = Field(30, ge=1, le=_MAX_K, description="How many films.")
     first_year: int | None = Field(None, ge=1000, le=9999)
     last_year: int | None = Field(None, ge=1000, le=9999)
-    genre: list[str] = Field([], max_length=30, description="Only films of this genre; may be repeated.")
+    genre: list[OneLine] = Field([], max_length=30, description="Only films of this genre; may be repeated.")
     min_ratings: int = Field(0, ge=0, le=2**31, description="Only films with at least so many ratings.")
     merge_duplicates: bool = Field(False, description="Show films with the same artwork once.")
     diverse: float = Field(
@@ -203,7 +206,7 @@ class ImageQuery(BaseModel):
         examples=["0,0,7,3"],
     )
 
-    encoder: str | None = Field(
+    encoder: OneLine | None = Field(
         None,
         max_length=200,
         description="By which encoder of the workspace posters are compared; A+B for the mean of two.",
@@ -333,9 +336,9 @@ class NewFilmFacts(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    title: Title = Field("", max_length=300, pattern=_PRINTABLE, examples=["Heat (1995)"])
+    title: OneLine = Field("", max_length=300, pattern=_PRINTABLE, examples=["Heat (1995)"])
     year: int | None = Field(None, description="The year of release.", examples=[1995])
-    genre: list[str] = Field([], max_length=30, description="A genre of the catalog; may be repeated.")
+    genre: list[OneLine] = Field([], max_length=30, description="A genre of the catalog; may be repeated.")
     director: list[Terms] = Field([], max_length=30, description="A director; may be repeated, or separated by |.")
     cast: list[Terms] = Field([], max_length=30, description="An actor; may be repeated, or separated by |.")
     keyword: list[Terms] = Field(
@@ -353,9 +356,9 @@ class ColdStartQuery(NewFilmFacts):
 class NewFilmRecord(NewFilmFacts):
     """A film to be added."""
 
-    title: Title = Field(min_length=1, max_length=300, pattern=_PRINTABLE, examples=["Heat (1995)"])
+    title: OneLine = Field(min_length=1, max_length=300, pattern=_PRINTABLE, examples=["Heat (1995)"])
     tmdb_id: int | None = Field(None, ge=1, le=MAX_ID, description="TMDB's id of the film.", examples=[949])
-    imdb_id: str = Field("", max_length=20, description="IMDb's id of the film.", examples=["tt0113277"])
+    imdb_id: OneLine = Field("", max_length=20, description="IMDb's id of the film.", examples=["tt0113277"])
 
 
 class ExpectedRating(BaseModel):

@@ -1,7 +1,8 @@
 // A text field with suggestions, after the ARIA Authoring Practices' combobox with a list.
 import { titled } from "./film.js";
 import { element } from "./parts.js";
-import { report } from "./status.js";
+import { report, say } from "./status.js";
+import { t } from "./words.js";
 
 const STEPS = { ArrowDown: 1, ArrowUp: -1 };
 const PAUSE_MS = 120; // in typing, before suggestions are requested
@@ -9,7 +10,8 @@ const PAUSE_MS = 120; // in typing, before suggestions are requested
 export function combobox(input, list, suggest, choose) {
   let found = [];
   let active = -1;
-  let request = new AbortController(); // for the text that is in the field
+  let asked = ""; // the text that the list is of, or will be
+  let request = new AbortController(); // for that text
   let answered = Promise.resolve(); // once the list is of that text
   let hurry = () => {}; // requests the suggestions now
 
@@ -34,6 +36,7 @@ export function combobox(input, list, suggest, choose) {
 
   function close() {
     request.abort();
+    asked = "";
     open([]);
   }
 
@@ -54,26 +57,33 @@ export function combobox(input, list, suggest, choose) {
       if (!signal.aborted) open(films);
     } catch (error) {
       if (signal.aborted) return;
-      open([]);
+      close();
       report(error);
     }
   }
 
+  function ask() {
+    request.abort();
+    request = new AbortController();
+    asked = input.value;
+    answered = fill(request);
+  }
+
   // What the list still shows may be of an earlier text: the keys mean the films of the text that is there.
   async function press(key) {
+    // Whoever left the field, or closed the list, comes back to the text.
+    if (input.value !== asked) ask();
     const { signal } = request;
     hurry();
     await answered;
     if (signal.aborted || !found.length) return;
-    if (key === "Enter") take(Math.max(active, 0));
-    else mark((active + STEPS[key] + found.length) % found.length);
+    if (key !== "Enter") return mark((active + STEPS[key] + found.length) % found.length);
+    // A film whose title is only spelled alike is chosen, not guessed.
+    if (active < 0 && found[0].is_named === false) say(t("No film is called “{text}”: choose one of the titles that are near.", { text: asked.trim() }));
+    else take(Math.max(active, 0));
   }
 
-  input.addEventListener("input", () => {
-    request.abort();
-    request = new AbortController();
-    answered = fill(request);
-  });
+  input.addEventListener("input", ask);
   input.addEventListener("keydown", (event) => {
     // Enter ends what an input method composes.
     if (event.isComposing) return;

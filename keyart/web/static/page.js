@@ -392,7 +392,7 @@ function restore() {
 // What does not change, once it is there: genres, and what the server takes.
 function prepare() {
   prepared ??= Promise.all([fetchJson("api/server"), fetchJson("api/genres")]).then(([server, genres]) => {
-    if (server.takes_text) at("title").placeholder = "A title, an id, or what a poster shows";
+    if (server.takes_text) at("title").placeholder = t("A title, an id, or what a poster shows");
     wanted.offer(genres);
     return { ...server, genres };
   }).catch((error) => {

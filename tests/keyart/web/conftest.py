@@ -115,6 +115,13 @@ def demo_address(demonstration: Demonstration, tmp_path_factory: pytest.TempPath
         yield url
 
 
+@pytest.fixture(scope="module")
+def words_url(built_words: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The demo catalog with an encoder that takes words, served."""
+    with serving(copied(built_words, tmp_path_factory)) as url:
+        yield url
+
+
 @pytest.fixture(scope="session")
 def fitted_home(_built_tastes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workspace of two tastes, with a model that gives stars and one that does not."""

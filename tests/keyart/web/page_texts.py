@@ -23,6 +23,12 @@ GENRES = {
 _ATTRIBUTES = {"aria-label", "placeholder", "title", "alt"}
 _STRING = r'"((?:[^"\\]|\\.)*)"'
 _TRANSLATED = re.compile(rf"\bt\(\s*{_STRING}")
+# What scripts set as text or label, and what is a sentence.
+_SET = re.compile(
+    r'(?:\b(?:placeholder|textContent|title|alt|label)\s*[=:]|setAttribute\("(?:aria-label|placeholder|title|alt)",|'
+    rf"\b(?:say|append|prepend|replaceChildren)\()\s*{_STRING}"
+)
+_SENTENCE = re.compile(r'["`]([A-Z][^"`]*[a-z] [^"`]*[a-z][^"`]*)["`]')
 _COUNTED = re.compile(rf"\bcount\([^\"]*?{_STRING},\s*{_STRING}")
 
 
@@ -45,11 +51,31 @@ def of_templates() -> set[str]:
     return {text for text in parser.found if re.search("[A-Za-z]", text) and "$" not in text} - NAMES
 
 
+def _scripts() -> dict[str, str]:
+    """Return the code of scripts without its comments, by their paths."""
+    return {
+        path.relative_to(WEB / "static").as_posix(): "\n".join(
+            line.partition("// ")[0] for line in path.read_text(encoding="utf-8").splitlines()
+        )
+        for path in (WEB / "static").rglob("*.js")
+    }
+
+
+def untranslated() -> set[tuple[str, str]]:
+    """Return the files and texts of what scripts say in English whatever the language; the API is described so."""
+    written = {
+        (name, text)
+        for name, code in _scripts().items()
+        for text in (*_SET.findall(code), *_SENTENCE.findall(code))
+        if re.search("[A-Za-z]", text) and name != "docs.js"
+    }
+    return {(name, text) for name, text in written if text not in all_texts() | set(of_scripts().values()) | NAMES}
+
+
 def of_scripts() -> dict[str, str]:
     """Return the keys of scripts, with the form for one thing where they count, or else the key itself."""
     found: dict[str, str] = {}
-    for path in (WEB / "static").rglob("*.js"):
-        code = "\n".join(line.partition("// ")[0] for line in path.read_text(encoding="utf-8").splitlines())
+    for code in _scripts().values():
         found |= {json.loads(f'"{text}"'): json.loads(f'"{text}"') for text in _TRANSLATED.findall(code)}
         found |= {json.loads(f'"{many}"'): json.loads(f'"{one}"') for one, many in _COUNTED.findall(code)}
     return found

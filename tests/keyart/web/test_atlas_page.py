@@ -14,8 +14,18 @@ import pytest
 
 from keyart.atlas.build import AtlasOptions, make_atlas
 from keyart.pipeline.index import build
+from keyart.workspace.layout import Workspace
 from tests.keyart.groups import N_FILMS, arrange, list_films, make_groups, poster_of
-from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, barriers, expect, looking, serving
+from tests.keyart.web.conftest import (
+    NEEDS_AXE,
+    NEEDS_CHROMIUM,
+    Page,
+    barriers,
+    copied,
+    expect,
+    looking,
+    serving,
+)
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [NEEDS_CHROMIUM, pytest.mark.heavy]
@@ -28,6 +38,15 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     make_atlas(workspace, AtlasOptions(n_clusters=3))
     arrange(workspace)
     with serving(workspace.home) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def compared_url(_built_tastes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An atlas whose posters a network saw, so that it can compare pictures with them."""
+    home = copied(_built_tastes, tmp_path_factory)
+    make_atlas(Workspace.open(home), AtlasOptions(n_clusters=3))
+    with serving(home) as address:
         yield address
 
 
@@ -267,14 +286,15 @@ def test_the_space_bar_selects_the_film(page: Page) -> None:
     assert "selected" not in state(page)
 
 
-def test_a_picture_lands_among_films_that_look_like_it(page: Page) -> None:
-    hits = {"hits": [{"movie_id": movie_id} for movie_id in (9, 12, 15, 999)]}
-    # The features of these films are made up, so that no network could compare a picture with them.
-    page.route("**/api/similar?*", lambda route: route.fulfill(json=hits))
-    look(page)
-    page.locator("#picture").set_input_files({"name": "poster.png", "mimeType": "image/png", "buffer": poster_of(9)})
-    expect(page, "#status").to_contain_text("The picture lands near Film 9 (1959), Horror")
-    until(page, lambda state: state.get("selected") == "9,12,15" and state.get("z") == "3.000")
+def test_a_picture_lands_among_films_that_look_like_it(
+    browser: Any, compared_url: str, tastes: Path, request: pytest.FixtureRequest
+) -> None:
+    with looking(browser, compared_url, request, reduced_motion="reduce") as page:
+        look(page)
+        page.locator("#picture").set_input_files(tastes / "posters" / "9.jpg")
+        expect(page, "#status").to_contain_text("The picture lands near Film 9 (1969), ")
+        expect(page, "#count").to_contain_text("10 films are selected")
+        until(page, lambda state: "9" in state.get("selected", "").split(",") and state.get("z") == "3.000")
 
 
 def test_a_picture_that_cannot_be_compared_is_reported(page: Page) -> None:

@@ -24,7 +24,7 @@ from tests.keyart.web.conftest import (
     looking,
     serving,
 )
-from tests.keyart.web.page_texts import WEB, all_texts, of_modules, of_scripts, of_templates
+from tests.keyart.web.page_texts import WEB, all_texts, of_modules, of_scripts, of_templates, untranslated
 from tests.keyart.web.test_first_page import parsed
 
 pytest.importorskip("playwright.sync_api")
@@ -63,6 +63,10 @@ def test_a_language_has_every_text_and_no_other(path: Path) -> None:
     for text, translated in words.items():
         for form in translated.values() if isinstance(translated, dict) else [translated]:
             assert set(PLACEHOLDER.findall(form)) == set(PLACEHOLDER.findall(text)), text
+
+
+def test_scripts_say_nothing_in_english_alone() -> None:
+    assert untranslated() == set()
 
 
 @pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.stem)
@@ -176,6 +180,15 @@ def test_pages_in_chinese_have_no_english_words(
         assert opened.locator("html").get_attribute("lang") == "zh-Hans"
         assert opened.evaluate(ENGLISH_LEFT) == []
         assert barriers(opened) == []
+
+
+@NEEDS_CHROMIUM
+def test_the_search_field_takes_words_in_the_language_of_the_page(
+    browser: Any, words_url: str, request: pytest.FixtureRequest
+) -> None:
+    with looking(browser, words_url, request, locale="zh-CN") as opened:
+        opened.goto("/")
+        expect(opened, "#title").to_have_attribute("placeholder", "片名、编号或海报上的内容")
 
 
 @pytest.mark.parametrize("root_path", ["", "/films"])

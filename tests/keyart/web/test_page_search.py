@@ -50,6 +50,33 @@ def test_enter_means_the_longer_text_though_the_list_is_of_the_shorter(page: Pag
     expect(page, "#name").to_have_text("Film 12 (1972)")
 
 
+@pytest.mark.parametrize("key", ["Tab", "Escape"])
+def test_keys_mean_the_text_that_was_left_in_the_field(page: Page, key: str) -> None:
+    page.evaluate(TYPE, ["film 12"])
+    expect(page, "#suggestions li >> nth=0").to_be_visible()
+    page.keyboard.press(key)
+    expect(page, "#suggestions").to_be_hidden()
+    page.locator("#title").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page, "#suggestions li >> nth=0").to_have_attribute("aria-selected", "true")
+    page.keyboard.press(key)
+    page.locator("#title").focus()
+    page.keyboard.press("Enter")
+    expect(page, "#name").to_have_text("Film 12 (1972)")
+
+
+def test_enter_opens_no_film_that_the_text_does_not_name(page: Page) -> None:
+    page.evaluate(TYPE, ["fiml"])
+    page.keyboard.press("Enter")
+    expect(page, "#status").to_have_text("No film is called “fiml”: choose one of the titles that are near.")
+    expect(page, "#name").to_have_text("Film 22 (1982)")
+    title = page.locator("#suggestions li >> nth=1").text_content()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page, "#name").to_have_text(title or "")
+
+
 def test_enter_ends_a_composition_and_opens_nothing(page: Page) -> None:
     page.evaluate(TYPE, ["film 12"])
     expect(page, "#suggestions li >> nth=0").to_be_visible()

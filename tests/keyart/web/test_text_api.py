@@ -19,15 +19,9 @@ from keyart.pipeline.posters import import_posters
 from keyart.similarity.query import Image, Mix, Text
 from keyart.similarity.reasons import reasons
 from keyart.workspace.layout import Workspace
-from tests.keyart.web.conftest import copied, serving
+from tests.keyart.web.conftest import serving
 
 pytestmark = pytest.mark.heavy
-
-
-@pytest.fixture(scope="module")
-def words_url(built_words: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving(copied(built_words, tmp_path_factory)) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ const SHIFTS = 5;
 // The films of the map that look most like a picture.
 export async function lookalikes(file, films, waiting) {
   const body = await fitted(file, await fetchJson("api/server", { waiting }));
-  const { hits } = await fetchJson("api/similar?k=50", { method: "POST", body, waiting });
-  return hits.filter((hit) => films.rows.has(hit.movie_id)).slice(0, NEIGHBORS).map((hit) => films.rows.get(hit.movie_id));
+  const { results } = await fetchJson("api/similar?k=50", { method: "POST", body, waiting });
+  return results.filter((hit) => films.rows.has(hit.movie_id)).slice(0, NEIGHBORS).map((hit) => films.rows.get(hit.movie_id));
 }
 
 const median = (numbers) => numbers.toSorted((one, other) => one - other)[numbers.length >> 1];
