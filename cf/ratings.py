@@ -33,9 +33,11 @@ from catalog.io.files import (
     FORMAT_ERRORS,
     MAX_INPUT_BYTES,
     atomic_path,
+    is_read_failure,
     name_in_utf8,
     open_regular,
     read_bytes,
+    read_error,
     read_input,
 )
 from catalog.io.tables import Row, delimiter_of, parse_rows, read_rows, read_text, spelled
@@ -170,6 +172,8 @@ class Ratings:
             # Those of an earlier version are in the order of the file that was loaded.
             return cls(*(table[name].to_numpy() for name in ("user_id", "movie_id", "rating", "timestamp"))).in_order()
         except (*_PARQUET_ERRORS, DataError) as error:
+            if is_read_failure(error):
+                raise read_error(path, error) from error
             raise DamageError(
                 f"{path} is not a readable file of ratings ({error}); run `keyart load DIR` again"
             ) from error

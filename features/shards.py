@@ -9,7 +9,6 @@ The same content makes the same bytes, on one machine as in a Spark task::
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import re
@@ -28,6 +27,7 @@ from catalog.io.checksums import hold_to_sha256
 from catalog.io.files import (
     FORMAT_ERRORS,
     MAX_INPUT_BYTES,
+    is_read_failure,
     open_file,
     read_bytes,
     read_record,
@@ -199,11 +199,11 @@ def damaged(folder: AnyPath, number: int, reason: object) -> DamageError:
 
 
 def _read_error(folder: AnyPath, number: int, error: Exception) -> KeyartError:
-    # A shared disk that fails for a moment must not count as damage, or all its shards would be removed. For a damaged
-    # file Arrow raises an OSError without a number.
-    if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
+    # A shared disk that fails for a moment must not count as damage, or all its shards would be removed.
+    if is_read_failure(error):
+        reason = getattr(error, "strerror", None) or str(error)
         return StoreError(
-            f"cannot read the shard {folder / stem_of(number)}.*: {error.strerror}; check disk and rights and run the "
+            f"cannot read the shard {folder / stem_of(number)}.*: {reason}; check disk and rights and run the "
             "same command again, or remove its files to have its pictures computed anew"
         )
     return damaged(folder, number, error)

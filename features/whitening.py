@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from catalog.errors import DamageError, DataError
-from catalog.io.files import FORMAT_ERRORS, MAX_INPUT_BYTES, read_bytes, write_bytes
+from catalog.io.files import FORMAT_ERRORS, MAX_INPUT_BYTES, is_read_failure, read_bytes, read_error, write_bytes
 from catalog.io.remote import AnyPath
 from features.pooling import Floats, unit
 
@@ -77,4 +77,6 @@ class Whitening:
         except FileNotFoundError:
             raise
         except (DataError, *FORMAT_ERRORS) as error:
+            if is_read_failure(error):
+                raise read_error(path, error) from error
             raise DamageError(f"{path} is damaged ({error}); run `keyart extract --rebuild`") from error

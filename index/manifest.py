@@ -10,11 +10,13 @@ from typing import Any
 
 import xxhash
 
-from catalog.errors import DamageError, DataError, NotBuiltError
+from catalog.errors import DamageError, DataError, KeyartError, NotBuiltError
 from catalog.io.checksums import hold_to_xxh3
 from catalog.io.files import (
     OtherVersionError,
+    is_read_failure,
     no_record,
+    read_error,
     read_record,
     remove_file,
     removed_on_failure,
@@ -83,8 +85,10 @@ def hold(folder: Path) -> set[str]:
         raise damaged(folder, error) from error
 
 
-def damaged(folder: Path, reason: object) -> DamageError:
-    """Return the error of a damaged index."""
+def damaged(folder: Path, reason: object) -> KeyartError:
+    """Return the error of a damaged index, or of one that cannot be read now."""
+    if isinstance(reason, OSError) and is_read_failure(reason):
+        return read_error(reason.filename or folder, reason)
     return DamageError(f"the index in {folder} is damaged ({reason}); run `keyart build` again")
 
 
@@ -128,9 +132,10 @@ def remove_others(folder: Path, kept: Iterable[str]) -> None:
 
 def clear_leftovers(folder: Path) -> None:
     """Remove what killed writers left; nobody may be writing into the folder."""
-    # The files of a damaged index may yet be of use.
-    with suppress(DataError):
-        remove_others(folder, _named(folder))
+    # The files of a damaged index may yet be of use. Those of one without a record show that there was one, until the
+    # next is written.
+    with suppress(DataError, NotBuiltError):
+        remove_others(folder, [entry["name"] for entry in read(folder)["files"].values()])
 
 
 def _files_by_name(folder: Path) -> dict[str, Mapping[str, Any]]:

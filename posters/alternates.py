@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from catalog.image_formats import STORED_SUFFIX
-from catalog.io.files import clear_partial, row_errors, sha256_file, write_error, write_unflushed
+from catalog.io.files import clear_partial, read_error, row_errors, sha256_file, write_error, write_unflushed
 from posters.database import DATABASE_NAME, Alternate, Origin, PosterDatabase
 from posters.validation import verify_image
 
@@ -58,7 +58,11 @@ class AlternateStore:
         """Yield the path of every alternate, and whether its file is as it was stored."""
         for row in self._database.alternates():
             path = self._path_of(row.file_name)
-            yield path, path.is_file() and sha256_file(path) == row.sha256
+            try:
+                is_whole = path.is_file() and sha256_file(path) == row.sha256
+            except OSError as error:
+                raise read_error(path, error) from error
+            yield path, is_whole
 
     def _path_of(self, file_name: str) -> Path:
         # A database from elsewhere must not name files elsewhere.

@@ -22,7 +22,15 @@ from types import TracebackType
 
 from catalog.errors import DamageError, DataError, IncompleteError, NotBuiltError, StoreError
 from catalog.image_formats import STORED_SUFFIX
-from catalog.io.files import read_bytes, read_error, remove_file, row_errors, write_error, write_unflushed
+from catalog.io.files import (
+    is_read_failure,
+    read_bytes,
+    read_error,
+    remove_file,
+    row_errors,
+    write_error,
+    write_unflushed,
+)
 from catalog.io.locks import exclusive
 from posters.alternates import AlternateStore
 from posters.database import (
@@ -64,10 +72,15 @@ class Poster:
 
 
 def read_poster(path: Path, sha256: str) -> bytes:
-    """Read the file of a poster; DamageError unless it has the hash that it was stored with."""
+    """Read the file of a poster; DamageError unless it has the hash that it was stored with.
+
+    StoreError where it cannot be read now, though it may be whole.
+    """
     try:
         content = read_bytes(path, MAX_POSTER_BYTES)
     except (OSError, DataError) as error:
+        if is_read_failure(error):
+            raise read_error(path, error) from error
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise DamageError(f"the poster {path} cannot be read ({reason}); {_AGAIN}") from error
     if hashlib.sha256(content).hexdigest() != sha256:
@@ -270,7 +283,7 @@ class PosterStore:
         """
         record = self.record(movie_id)
         path = self.path_of(record.file_name) if record and record.file_name else None
-        damaged = path.with_name(f"{path.name}.damaged") if path else None
+        damaged = _damaged_path(path) if path else None
         try:
             if path and damaged and path.is_file():
                 path.replace(damaged)
@@ -470,6 +483,15 @@ class PosterStore:
             raise read_error(self._posters_dir, error) from error
 
 
+def is_set_aside(path: Path) -> bool:
+    """Return whether `PosterStore.set_aside` has moved a poster, and no other one is in its place."""
+    return not path.exists() and _damaged_path(path).is_file()
+
+
+def _damaged_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.damaged")
+
+
 def _check_not_lost(posters_dir: Path) -> None:
     """Raise an error where posters were registered and the database that lists them is gone."""
     path = posters_dir / DATABASE_NAME
@@ -505,5 +527,7 @@ def _is_whole(path: Path, n_bytes: int | None) -> bool:
     """Return whether a file exists with this length, so that it was neither cut off nor replaced."""
     try:
         return path.stat().st_size == n_bytes
-    except OSError:
+    except OSError as error:
+        if is_read_failure(error):
+            raise read_error(path, error) from error
         return False

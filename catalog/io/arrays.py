@@ -19,9 +19,11 @@ from catalog.io.checksums import hold_to_xxh3
 from catalog.io.files import (
     FORMAT_ERRORS,
     atomic_path,
+    is_read_failure,
     no_record,
     open_file,
     parse_json,
+    read_error,
     read_record,
     read_stable,
     record_bytes,
@@ -101,7 +103,13 @@ def _open_arrays(folder: Path, name: str, kind: str, version: int) -> tuple[dict
         with open_file(arrays_path) as stream, np.load(stream, allow_pickle=False) as arrays:
             return content, _gathered(dict(arrays))
     except FORMAT_ERRORS as error:
-        raise DamageError(f"{name} in {folder} is damaged ({error}); fit the model again") from error
+        raise _wrong_arrays(folder, name, error) from error
+
+
+def _wrong_arrays(folder: Path, name: str, error: Exception) -> KeyartError:
+    if is_read_failure(error):
+        return read_error(folder / name, error)
+    return DamageError(f"{name} in {folder} is damaged ({error}); fit the model again")
 
 
 def hold_arrays(record_path: Path) -> None:
@@ -122,9 +130,7 @@ def _hold_arrays(record_path: Path) -> None:
         read_record(record_path, content["kind"], content["version"])
         hold_to_xxh3(record_path.parent / content["arrays"], content["xxh3"])
     except FORMAT_ERRORS as error:
-        raise DamageError(
-            f"{record_path.stem} in {record_path.parent} is damaged ({error}); fit the model again"
-        ) from error
+        raise _wrong_arrays(record_path.parent, record_path.stem, error) from error
 
 
 def _flattened(arrays: Mapping[str, Array]) -> dict[str, npt.NDArray[Any]]:

@@ -46,6 +46,9 @@ FORMAT_ERRORS = (
 )
 """What the libraries that read arrays and tables raise for a file of another format, by the place of the damage."""
 
+# Of an OSError: none, no such file, and a file of another kind.
+_NO_FAILURES = (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENXIO)
+
 Result = TypeVar("Result")
 
 
@@ -78,10 +81,19 @@ def write_error(path: AnyPath, error: OSError | sqlite3.OperationalError, action
     return StoreError(f"cannot {action} {path}: {reason}; {advice} and run the same command again")
 
 
-def read_error(path: AnyPath, error: OSError) -> StoreError:
+def read_error(path: AnyPath, error: BaseException) -> StoreError:
     """Convert a failed read of a file of keyart's own, which may be whole, to an error that says what to do."""
-    reason = error.strerror or str(error)
+    reason = getattr(error, "strerror", None) or str(error)
     return StoreError(f"cannot read {path}: {reason}; check disk and rights and run the same command again")
+
+
+def is_read_failure(error: BaseException) -> bool:
+    """Return whether a file could not be read, which says nothing about its content: it must not count as damage.
+
+    A disk that fails for a moment does that; a file that is missing, or is a folder or a pipe, does not. For content
+    that it cannot read, Arrow raises an OSError without a number.
+    """
+    return isinstance(error, OSError) and error.errno not in _NO_FAILURES
 
 
 def flush_to_disk(path: Path) -> None:

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from catalog.errors import DamageError, DataError
+from catalog.errors import DamageError, DataError, StoreError
 from catalog.io.checksums import hold_to_xxh3
-from catalog.io.files import atomic_path, remove_file, xxh3_file
+from catalog.io.files import atomic_path, is_read_failure, read_error, remove_file, xxh3_file
 from features.images import decode_image
 from posters.store import Poster
 
@@ -58,6 +58,8 @@ class Sheet:
         try:
             hold_to_xxh3(path, self.xxh3 or xxh3_file(path))
         except (DataError, OSError, ValueError) as error:
+            if is_read_failure(error):
+                raise read_error(path, error) from error
             raise DamageError(f"the sheet {path} of the atlas is damaged ({error}); run `keyart atlas`") from error
         return path
 
@@ -162,7 +164,8 @@ def _posters(posters: Sequence[Poster | None]) -> Iterator[Image.Image | None]:
 
 
 def _small(poster: Poster | None) -> Image.Image | None:
-    with suppress(DataError):
+    # A cell that is left blank is drawn again by the next run.
+    with suppress(DataError, StoreError):
         if poster is not None:
             image = decode_image(poster.read(), str(poster.path))
             return ImageOps.fit(image, (CELL_WIDTH, CELL_HEIGHT), Image.Resampling.LANCZOS)

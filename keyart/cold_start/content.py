@@ -170,7 +170,7 @@ def _colors(poster: Poster | None) -> npt.NDArray[np.float32]:
         return np.full(N_COLORS, np.nan, np.float32)
     try:
         pixels, _ = read_image(poster.read(), name=str(poster.path))
-    except DataError:
+    except (DataError, StoreError):
         # The file was readable when its features were computed. NaN marks it for `_readable`.
         return np.full(N_COLORS, np.nan, np.float32)
     shares: npt.NDArray[np.float32] = colors(pixels[None])[0]

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from catalog.database import connect_to_read
-from catalog.errors import DataError, IncompleteError, KeyartError, NotBuiltError
+from catalog.errors import DataError, IncompleteError, KeyartError, NotBuiltError, StoreError
 from catalog.films import Catalog
 from catalog.io.arrays import hold_arrays, unnamed_arrays
 from catalog.io.checksums import ChecksumError, checksums_path, recorded_checksums
@@ -38,7 +38,7 @@ from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace, is_ratings_name
 from keyart.workspace.poster_steps import lost_poster_step
 from posters.database import DATABASE_NAME
-from posters.store import PosterStore
+from posters.store import PosterStore, is_set_aside
 
 _COPY = "put back a copy of it"
 _AGAIN = "run `keyart check --repair`"
@@ -118,13 +118,16 @@ def _add_database(
     check: Callable[[Findings, _Known], None],
 ) -> None:
     """Add a finding of a database that cannot be opened; where it is whole, of the record of its checksums alone."""
+    if isinstance(error, StoreError):
+        findings.add_error(path, error, remedy)
+        return
     is_whole = _passes_own_check(path)
     stands = partial(_found_again, findings, check, mend)
     try:
         recorded_checksums(path)
     except KeyartError as damage:
         if is_whole:
-            findings.add(checksums_path(path), problem_of(damage), _AGAIN, mend, stands=stands)
+            findings.add_error(checksums_path(path), damage, _AGAIN, mend, stands=stands)
             return
     if is_whole and isinstance(error, ChecksumError):
         trust = f"{remedy}; or, if another program wrote it, run `{_TRUST}`"
@@ -207,6 +210,8 @@ def _check_poster_files(findings: Findings, known: _Known, store: PosterStore, p
     for poster in posters:
         try:
             poster.read()
+        except StoreError as error:
+            findings.add_error(poster.path, error, "")
         except DataError as error:
             problem = problem_of(error).replace(f"the poster {poster.path} ", "")
             remedy = "run `keyart check --repair`, then `keyart fetch`, or import it again"
@@ -216,9 +221,13 @@ def _check_poster_files(findings: Findings, known: _Known, store: PosterStore, p
     for movie_id in sorted(gone & (known.films or frozenset())):
         record = store.record(movie_id)
         name = record.file_name if record and record.file_name else str(movie_id)
-        findings.add(
-            store.path_of(name), "it is missing or has another length", "run `keyart fetch`, or import it again"
-        )
+        path, remedy = store.path_of(name), "run `keyart fetch`, or import it again"
+        if is_set_aside(path):
+            # By a repair that was interrupted before it noted that.
+            stands = partial(is_set_aside, path)
+            findings.add(path, "it is set aside as damaged", remedy, Mend.POSTER, str(movie_id), stands=stands)
+        else:
+            findings.add(path, "it is missing or has another length", remedy)
     for path, is_whole in store.alternates.verified():
         if not is_whole:
             findings.add(path, "it has changed since it was stored, or is missing", "run `keyart fetch --refresh`")
@@ -246,14 +255,18 @@ def _check_features(findings: Findings, known: _Known, view: Workspace) -> None:
     except NotBuiltError:
         return
     except KeyartError as error:
-        findings.add(folder / "features.json", problem_of(error), f"{extract} --rebuild with the network's name")
+        findings.add_error(folder / "features.json", error, f"{extract} --rebuild with the network's name")
         return
     _check_alternates(findings, view)
     findings.note_unverified(folder / "features.json")
     if store.identity.whitening_sha256:
         findings.is_fine(store.whitening, folder / "whitening.npz", f"{extract} --rebuild", Mend.NOTHING)
     findings.is_fine(store.skipped, folder / "skipped.json", extract, Mend.EXTRACT, name)
-    wrong = store.damaged_shards()
+    try:
+        wrong = store.damaged_shards()
+    except StoreError as error:
+        findings.add_error(folder, error, extract)
+        return
     for stem, problem in wrong.items():
         findings.add(folder / f"{stem}.npy", problem, *again)
     _add_leftovers(findings, partial(_unrecorded, folder), "its shard was never finished, or its record is lost")
@@ -397,7 +410,7 @@ def _check_atlas(findings: Findings, known: _Known, view: Workspace) -> None:
     try:
         atlas = Atlas.open(folder)
     except KeyartError as error:
-        findings.add(path, problem_of(error), *again)
+        findings.add_error(path, error, *again)
         return
     for sheet in atlas.sheets:
         findings.is_fine(partial(sheet.path, folder), folder / sheet.name, *again)
@@ -424,11 +437,12 @@ def _check_models(findings: Findings, known: _Known) -> None:
 def _check_model(findings: Findings, known: _Known, name: str) -> None:
     folder = findings.workspace.model_dir(name)
     path = folder / f"{model_class(name).name}.json"
-    if wrong := _wrong_with_model(known, name, path):
-        by_build = name == ItemCosine.name
-        again = ("run `keyart build`" if by_build else f"run `keyart fit {name}`", Mend.BUILD if by_build else Mend.FIT)
-        stands = partial(_is_model_wrong, findings.workspace, name, path)
-        findings.add(path, wrong, *again, name, stands=stands)
+    by_build = name == ItemCosine.name
+    again = ("run `keyart build`" if by_build else f"run `keyart fit {name}`", Mend.BUILD if by_build else Mend.FIT)
+    with findings.of(path, *again, name):
+        if wrong := _wrong_with_model(known, name, path):
+            stands = partial(_is_model_wrong, findings.workspace, name, path)
+            findings.add(path, wrong, *again, name, stands=stands)
     if os.path.lexists(path):
         findings.note_unverified(path)
         _check_arrays_left(findings, folder, model_class(name).name)
@@ -439,7 +453,7 @@ def _wrong_with_model(known: _Known, name: str, path: Path) -> str | None:
         return _NO_RECORD if unnamed_arrays(path.parent, path.stem) else None
     try:
         model = model_class(name).open(path.parent)
-    except KeyartError as error:
+    except (DataError, NotBuiltError) as error:
         return problem_of(error)
     if known.ratings is not None and model.source != known.ratings:
         return "it was fitted on other ratings than there are now"

@@ -10,12 +10,14 @@ from enum import IntEnum
 from functools import partial
 from pathlib import Path
 
-from catalog.errors import DataError, KeyartError, NotBuiltError
+from catalog.errors import DataError, KeyartError, NotBuiltError, StoreError
 from catalog.io.checksums import has_recorded_checksum, recorded_checksums
 from catalog.io.files import parse_json, record_bytes
 from keyart.workspace.layout import Workspace
 
-_ADVICE = re.compile(r"; (?:or )?(?:run |put it back|fit the model|import or fetch|register |`keyart)")
+_ADVICE = re.compile(r"; (?:or )?(?:run |put it back|check disk|fit the model|import or fetch|register |`keyart)")
+
+_READ_AGAIN = "check disk and rights, and run `keyart check` again"
 
 
 class Mend(IntEnum):
@@ -98,6 +100,21 @@ class Findings:
         if finding not in self.faults:
             self.faults.append(finding)
 
+    def add_error(
+        self,
+        path: Path,
+        error: KeyartError,
+        remedy: str,
+        mend: Mend = Mend.NOTHING,
+        about: str = "",
+        *,
+        stands: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Add a finding of what an error says; what cannot be read now may be whole, and is left alone."""
+        if isinstance(error, StoreError):
+            remedy, mend = _READ_AGAIN, Mend.NOTHING
+        self.add(path, problem_of(error), remedy, mend, about, stands=stands)
+
     def name_of(self, path: Path) -> str:
         """Name a path from the workspace, for messages."""
         return (
@@ -110,7 +127,7 @@ class Findings:
         try:
             yield
         except KeyartError as error:
-            self.add(path, problem_of(error), remedy, mend, about)
+            self.add_error(path, error, remedy, mend, about)
 
     def is_fine(self, read: Callable[[], object], path: Path, remedy: str, mend: Mend, about: str = "") -> bool:
         """Call a function that reads a part; return whether it could, and add a finding otherwise."""
@@ -118,7 +135,7 @@ class Findings:
         try:
             read()
         except KeyartError as error:
-            self.add(path, problem_of(error), remedy, mend, about, stands=partial(fails, read))
+            self.add_error(path, error, remedy, mend, about, stands=partial(fails, read))
         return len(self.faults) == n_before
 
     def note_unverified(self, record_path: Path) -> None:

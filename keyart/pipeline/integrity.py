@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from catalog.errors import KeyartError
+from catalog.errors import KeyartError, StoreError
 from catalog.io.checksums import record_checksums
 from catalog.io.files import read_record, record_kind, remove_file, sqlite_errors
 from catalog.io.locks import check_idle, exclusive
@@ -143,7 +143,8 @@ def _opened(home: Home) -> tuple[Workspace, Fault | None]:
     try:
         workspace = Workspace.open(home)
     except KeyartError as error:
-        if not (path / "catalog.sqlite").is_file():
+        # What cannot be read now may be whole.
+        if isinstance(error, StoreError) or not (path / "catalog.sqlite").is_file():
             raise
         problem = "it is missing, or not as it was written"
         remedy = "run `keyart check --repair`, then `keyart encoders default NAME` if the first is not the default"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from catalog.errors import DataError
+from catalog.errors import DataError, StoreError
 from catalog.io.files import atomic_path
 from features.images import decode_image
 from keyart.workspace.outputs import check_output
@@ -116,7 +116,7 @@ def _read_poster(path: Path | None) -> Image.Image | None:
         return None
     try:
         return decode_image(read_shown(path), str(path))
-    except (DataError, OSError) as error:
+    except (DataError, StoreError, OSError) as error:
         # One unreadable poster should not cost the whole sheet.
         _log.warning("a poster is left blank: %s", error)
         return None

@@ -18,6 +18,7 @@ from urllib.request import Request, urlopen
 
 from catalog.io.files import write_bytes
 from keyart.cli import main
+from tests.damage import flip_bit
 from tests.faults.preload import pause
 from tests.features.numpy_network import save_network
 from tests.posters.pictures import draw_poster
@@ -179,7 +180,20 @@ _REBUILD = keyart("extract", "--encoder", "{network}", "--resize", "nearest", "-
 _ADD = keyart("add", "{new_poster}", "--title", "Newcomer", "--year", "2020")
 _BUILT = ("load", "import", "extract", "build")
 
-CHECK = Command("check", keyart("check", "--repair"))
+
+def spoil(_: Inputs, case: Path) -> None:
+    """Damage a poster and lose the record of the index, and leave what killed processes may leave."""
+    home = case / "ws"
+    flip_bit(home / "posters" / "5.jpg")
+    (home / "index" / "index.json").unlink()
+    for name in ("ratings-0123456789abcdef.parquet", "features/features-00007.npy", "cf/item-cosine/.x.partial"):
+        (home / name).write_bytes(b"left")
+
+
+PREPARATIONS = {"spoil": Command("spoil", spoil)}
+"""What happens to a workspace before a command, and is no command."""
+
+CHECK = Command("check", keyart("check", "--repair"), (*_BUILT, "spoil"))
 
 COMMANDS = {
     command.name: command
@@ -208,5 +222,6 @@ COMMANDS = {
         Command("neighbors", keyart("neighbors", "-k", "5", "--out", "{case}/neighbors.parquet"), _BUILT),
         Command("cold-start", keyart("cold-start", "{new_poster}", "--json"), _BUILT, may_omit="cold.start|looks"),
         Command("remove encoder", keyart("encoders", "remove", "other"), (*_BUILT, "extract other")),
+        CHECK,
     )
 }

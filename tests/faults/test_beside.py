@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from catalog.errors import DataError
+from catalog.errors import DataError, StoreError
 from keyart.atlas.build import AtlasOptions, make_atlas
 from keyart.atlas.record import Atlas
 from keyart.cold_start.new_film import NewFilm
@@ -22,6 +22,7 @@ from keyart.engine import Engine
 from keyart.pipeline.additions import add
 from keyart.pipeline.features import extract_missing
 from keyart.pipeline.index import build
+from keyart.pipeline.integrity import check
 from keyart.pipeline.movielens import load
 from keyart.pipeline.posters import import_posters
 from keyart.pipeline.recommenders import fit
@@ -97,6 +98,17 @@ READERS: dict[str, Read] = {
     "explore": _explore,
     "map": _map,
 }
+
+
+def _repair(home: Path) -> None:
+    """Check and mend, unless another process writes: a cold start does, which stores what it learned."""
+    try:
+        check(home, repair=True)
+    except StoreError as error:
+        if "is writing into" not in str(error):
+            raise
+
+
 WRITERS: dict[str, Write] = {
     "load": lambda home: load(home, home.parent / "other-films"),
     "import": lambda home: import_posters(home, home.parent / "more-posters", "movie"),
@@ -106,6 +118,7 @@ WRITERS: dict[str, Write] = {
     "remove": lambda home: remove(home, [6]),
     "fit": lambda home: fit(home, "ease", {"regularization": 50.0}),
     "atlas": lambda home: make_atlas(Workspace.open(home), AtlasOptions(rebuild=True)),
+    "repair": _repair,
 }
 
 

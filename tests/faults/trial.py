@@ -22,7 +22,7 @@ from random import Random
 from unittest import mock
 
 from catalog.io.locks import LOCK_NAME
-from tests.faults.commands import CHECK, COMMANDS, Command, Inputs
+from tests.faults.commands import CHECK, COMMANDS, PREPARATIONS, Command, Inputs
 from tests.faults.power import Disk, after_failures
 from tests.faults.preload import Action, Fault, Operation, Tally, arm, disarm, read_record
 from tests.faults.state import State, plain_name, read_state
@@ -135,7 +135,7 @@ class Trials:
                 folder.mkdir(parents=True)
                 return folder
             shutil.copytree(self.base(commands[:-1]), folder)
-            ending = self.run(COMMANDS[commands[-1]], folder)
+            ending = self.run({**COMMANDS, **PREPARATIONS}[commands[-1]], folder)
             if ending.code:
                 raise AssertionError(f"{commands[-1]} failed: {ending.output}")
         return self._bases[commands]
@@ -308,7 +308,7 @@ def _wrong_ending(fault: Fault, ending: Ending, *, is_killed: bool) -> Iterator[
         yield f"ended with {_named(ending.code)}: {ending.output[-600:]}"
     if "unexpected" in ending.output or "Traceback" in ending.output:
         yield f"message: {ending.output[-1500:]}"
-    if ending.code == 1 and "keyart:" not in ending.output and "answer:" not in ending.output:
+    if ending.code == 1 and not any(words in ending.output for words in ("keyart:", "answer:", "wrong: ")):
         yield f"no message: {ending.output[-300:]!r}"
 
 

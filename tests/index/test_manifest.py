@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from catalog.errors import DamageError, DataError, NotBuiltError, StoreError
+from catalog.errors import DamageError, DataError, IncompleteError, NotBuiltError, StoreError
 from index import manifest
 from index.cosine import CosineIndex
 from index.source import FilmFeatures
@@ -253,6 +253,17 @@ def test_removing_an_index_keeps_other_files(kind: Kind, saved_dir: Path) -> Non
     with pytest.raises(NotBuiltError):
         CosineIndex.open(saved_dir)
     manifest.remove_all(saved_dir)
+
+
+def test_files_of_an_index_whose_record_is_lost_stay_until_the_next_is_written(kind: Kind, saved_dir: Path) -> None:
+    (saved_dir / manifest.RECORD).unlink()
+    before = manifest.names_of(saved_dir)
+    manifest.clear_leftovers(saved_dir)
+    assert manifest.names_of(saved_dir) == before
+    with pytest.raises(IncompleteError):
+        CosineIndex.open(saved_dir, stored_as(FEW, kind))
+    kind.build(stored_as(FEW, kind)).save(saved_dir)
+    assert not manifest.names_of(saved_dir) & before
 
 
 # Other processes

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from catalog.errors import DataError
+from catalog.errors import DataError, StoreError
 from catalog.film_ids import movie_id_in
 from catalog.image_formats import SUFFIXES
 from catalog.io.progress import Progress, silent
@@ -105,7 +105,7 @@ def _fault(gallery: Gallery, pair: Pair, rows: dict[int, int]) -> str | None:
         return "a picture is missing"
     try:
         hashes = [perceptual_hash(decode_image(read_shown(path), str(path))) for path in paths]
-    except (DataError, OSError):
+    except (DataError, StoreError, OSError):
         return "a picture cannot be read"
     if hash_distance(*hashes) < MIN_HASH_DISTANCE:
         return "both show the same picture, by their perceptual hashes"
@@ -137,7 +137,7 @@ def _distorted(
             of_film = question.movie_id
             try:
                 image = decode_image(read_shown(gallery.posters[of_film]))
-            except (DataError, OSError):
+            except (DataError, StoreError, OSError):
                 image = None
                 reasons.append(("it cannot be read", of_film))
         if image is not None and question.kind is not None and question.strength is not None:

@@ -29,7 +29,7 @@ from keyart.recommend.models import open_model
 from keyart.similarity.blending import open_hybrid
 from keyart.workspace import contents
 from keyart.workspace.layout import Workspace
-from tests.damage import flip_bit
+from tests.damage import flip_bit, unreadable
 from tests.keyart.conftest import Run
 
 pytestmark = pytest.mark.heavy
@@ -435,3 +435,33 @@ def test_a_record_of_checksums_that_is_written_during_a_check_is_kept(
     meanwhile(monkeypatch, mend)
     report = pipeline.check(whole, repair=True)
     assert (report.mended, report.is_whole) == ((), True)
+
+
+def test_an_interrupted_repair_of_a_poster_is_finished(whole: Path) -> None:
+    poster = whole / "posters" / "7.jpg"
+    poster.rename(poster.with_name("7.jpg.damaged"))
+    (finding,) = (one for one in pipeline.check(whole).findings if one.path == "posters/7.jpg")
+    assert "it is set aside as damaged" in finding.problem
+    report = pipeline.check(whole, repair=True)
+    assert report.is_whole
+    assert "posters/7.jpg is set to be fetched or imported again, kept as 7.jpg.damaged" in report.mended
+
+
+def contents_of(home: Path) -> dict[Path, bytes]:
+    """Read all files but those of locks and logs."""
+    paths = (path for path in home.rglob("*") if path.is_file() and path.suffix not in (".pid", ".lock"))
+    return {path: path.read_bytes() for path in paths if not path.name.endswith(("-shm", "-wal"))}
+
+
+@pytest.mark.parametrize("pattern", sorted(name for name in PARTS if not name.endswith(".sqlite")))
+def test_what_cannot_be_read_for_a_while_is_no_damage(whole: Path, pattern: str, run: Run) -> None:
+    path = sorted(whole.glob(pattern))[0]
+    before = contents_of(whole)
+    with unreadable(path):
+        outcome = run("check", "--repair", "--home", whole)
+    assert outcome.code == 1
+    assert "cannot read" in outcome.out + outcome.err
+    assert "check disk and rights" in outcome.out + outcome.err
+    assert "mended" not in outcome.out
+    assert contents_of(whole) == before
+    assert pipeline.check(whole).is_whole
