@@ -23,13 +23,15 @@ from cf.models.neighbors import ItemCosine
 from cf.registry import MODELS, model_class
 from features.store import FeatureStore
 from index import manifest
+from index.build import faulty_films
 from index.cosine import CosineIndex
+from index.record import IndexRecord
 from keyart.atlas.record import Atlas, files_of
 from keyart.pipeline.findings import Findings, Mend, fails, problem_of
 from keyart.similarity.blending import open_hybrid
 from keyart.workspace import alternates
 from keyart.workspace.contents import fingerprint, open_ratings
-from keyart.workspace.encoders import list_encoders, name_of
+from keyart.workspace.encoders import has_index, list_encoders, name_of
 from keyart.workspace.films import list_posters, open_posters
 from keyart.workspace.gaps import listed
 from keyart.workspace.index import open_index
@@ -324,16 +326,39 @@ def _check_alternates(findings: Findings, view: Workspace) -> None:
     folder = alternates.index_dir(view)
     if os.path.lexists(folder / manifest.RECORD) or manifest.names_of(folder):
         with findings.of(folder / manifest.RECORD, "run `keyart build`", Mend.BUILD, name):
-            _hold_index(folder)
+            manifest.hold(folder)
+    # What is damaged is named above.
+    with suppress(KeyartError):
+        _compare_alternates(findings, view)
 
 
-def _hold_index(folder: Path) -> set[str]:
-    """Compare the files of an index with their checksums; return their names."""
-    record = manifest.read(folder)
+def _compare_alternates(findings: Findings, view: Workspace) -> None:
+    """Compare the features of further posters with their files, and their index with the features."""
+    name, path = name_of(view), alternates.index_dir(view) / manifest.RECORD
+    if n_lacking := alternates.n_without_features(view):
+        what = plural(n_lacking, "further poster has", "further posters have")
+        findings.add(alternates.features_dir(view), f"{what} no features", "run `keyart extract`", Mend.EXTRACT, name)
+    if problem := _index_of_others(view):
+        findings.add(path, problem, "run `keyart build`", Mend.BUILD, name)
+
+
+def _index_of_others(view: Workspace) -> str:
+    """Return what an index of further posters does not fit; empty where it fits, and before films are indexed."""
+    features = alternates.alternate_features(view)
+    if not has_index(view) or features is None or len(faulty_films(features)) == len(features):
+        return ""
     try:
-        return {*manifest.check(folder, record["files"]).values()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise manifest.damaged(folder, error) from error
+        record = IndexRecord.read(alternates.index_dir(view))
+    except IncompleteError:
+        return ""
+    except NotBuiltError:
+        return "it is missing, though further posters have features"
+    if record.fingerprint != fingerprint(features):
+        return "it was built from other further posters or features than there are now"
+    with open_index(view) as index:
+        return (
+            "" if record.identity == index.identity | index.space() else "it is in another space than the films' index"
+        )
 
 
 def _check_index(findings: Findings, known: _Known, view: Workspace) -> None:
@@ -348,7 +373,7 @@ def _check_index(findings: Findings, known: _Known, view: Workspace) -> None:
         return
 
     def read() -> None:
-        _hold_index(folder)
+        manifest.hold(folder)
         _add_leftovers(findings, partial(_unnamed_of_index, folder), "no record names it")
         with open_index(view) as index:
             _compare_index(findings, known, view, index)
@@ -358,7 +383,7 @@ def _check_index(findings: Findings, known: _Known, view: Workspace) -> None:
 
 
 def _unnamed_of_index(folder: Path) -> list[Path]:
-    return [folder / name for name in manifest.names_of(folder) - _hold_index(folder)]
+    return [folder / name for name in manifest.names_of(folder) - manifest.hold(folder)]
 
 
 def _check_without_record(
@@ -477,7 +502,11 @@ def _check_arrays_left(findings: Findings, folder: Path, name: str) -> None:
 
 def _check_folders(findings: Findings) -> None:
     """Look for what killed processes left, in every folder that is written into."""
-    for folder in lock_folders(findings.workspace):
+    workspace = findings.workspace
+    views = {view.encoder: view for view in (workspace, *list_encoders(workspace))}.values()
+    # Those of further posters are written into under the locks of the folders around them.
+    further = (workspace.posters_dir / "alternates", *map(alternates.index_dir, views))
+    for folder in (*lock_folders(workspace), *further):
         # Whoever holds the lock of the folder knows that these are leftovers, and has removed them.
         for path in (*filter(lambda one: is_partial(one.name), folder.glob(".*")), *folder.glob(f"{LOCK_NAME}.*.tmp")):
             _add_leftover(findings, path, "a process that was killed left it", lambda: True)

@@ -240,7 +240,8 @@ def _mend_poster(workspace: Workspace, finding: Fault, progress: Progress) -> st
 def _mend_leftover(workspace: Workspace, finding: Fault, progress: Progress) -> str | None:
     del progress
     path = Path(finding.about)
-    with exclusive(next((one for one in lock_folders(workspace) if one == path.parent), workspace.home)):
+    folders = {*lock_folders(workspace)}
+    with exclusive(next(one for one in path.parents if one in folders)):
         if not finding.stands():
             return None
         remove_file(path)

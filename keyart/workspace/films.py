@@ -66,11 +66,16 @@ class PosterReader:
     def read(self) -> PosterList:
         """Return the posters as they are now; none if no poster was added yet."""
         if self._snapshot is None or not self._snapshot.is_current():
-            database = self._workspace.posters_dir / DATABASE_NAME
             # Before anything is read: what changes meanwhile is read again.
-            paths = (self._workspace.catalog_path, database, log_path(database))
+            paths = (self._workspace.catalog_path, *poster_list_paths(self._workspace))
             self._snapshot, self._listed = Snapshot.take(paths), _read_posters(self._workspace)
         return self._listed
+
+
+def poster_list_paths(workspace: Workspace) -> tuple[Path, Path]:
+    """Return the files that change with the list of posters: its database, and the log of who is writing it."""
+    database = workspace.posters_dir / DATABASE_NAME
+    return database, log_path(database)
 
 
 def list_posters(workspace: Workspace) -> list[Poster]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Annotated, Any, Literal, TypeVar
@@ -269,18 +270,25 @@ def _add_posters(router: APIRouter, service: FilmService, pool: WorkerPool) -> N
     )
     async def poster(request: Request, film: FilmPath, width: Width = 320) -> Response:
         movie_id = film if isinstance(film, int) else (await pool.run(service.film, film)).movie_id
+        with suppress(MissingPosterError):
+            return await answer(request, movie_id, width)
+        # It may have been replaced since the posters were listed.
+        await pool.run(service.thumbnails.refresh)
+        try:
+            return await answer(request, movie_id, width)
+        except MissingPosterError as error:
+            _log.warning("%s", error)
+            detail = f"the poster of film {movie_id} is missing; import or fetch it again"
+            raise HTTPException(404, detail) from error
+
+    async def answer(request: Request, movie_id: int, width: int) -> Response:
         with service.thumbnails.use() as thumbnails:
             if movie_id not in thumbnails:
                 raise HTTPException(404, f"film {movie_id} has no poster here")
             headers = {"ETag": thumbnails.etag(movie_id, width), "Cache-Control": "private, max-age=86400"}
             if is_unchanged(request, headers["ETag"]):
                 return Response(status_code=304, headers=headers)
-            try:
-                content = await pool.run(thumbnails.jpeg, movie_id, width)
-            except MissingPosterError as error:
-                _log.warning("%s", error)
-                detail = f"the poster of film {movie_id} is missing; import or fetch it again"
-                raise HTTPException(404, detail) from error
+            content = await pool.run(thumbnails.jpeg, movie_id, width)
         return Response(content, media_type="image/jpeg", headers=headers)
 
 

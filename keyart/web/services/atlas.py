@@ -12,10 +12,10 @@ from catalog.films import Catalog
 from keyart.atlas.record import Atlas, notes_on_atlas, record_path
 from keyart.atlas.sprites import CELL_HEIGHT, CELL_WIDTH, N_COLUMNS, SMALL, Sheet, reduced
 from keyart.web.schemas.atlas import AtlasMap, MapCluster, MapSheet
+from keyart.workspace.films import poster_list_paths
 from keyart.workspace.hints import complete, home_option
 from keyart.workspace.layout import Workspace
 from keyart.workspace.reloading import OnReload, Reloading
-from posters.database import DATABASE_NAME
 
 # Of the side of the map, which is 2: a ten-thousandth of it is less than any screen shows.
 _N_DIGITS = 5
@@ -46,7 +46,7 @@ class AtlasService:
                 record_path(workspace.atlas_dir),
                 workspace.catalog_path,
                 workspace.features_dir,
-                workspace.posters_dir / DATABASE_NAME,
+                *poster_list_paths(workspace),
             ),
             on_reload=on_reload,
         )

@@ -57,11 +57,11 @@ from keyart.web.services.thumbnails import Thumbnails
 from keyart.workspace import alternates
 from keyart.workspace.api_keys import redact
 from keyart.workspace.encoders import has_index, index_record_path, list_encoders, name_of, open_views
+from keyart.workspace.films import poster_list_paths
 from keyart.workspace.hints import home_option
 from keyart.workspace.layout import Workspace
 from keyart.workspace.poster_steps import poster_step
 from keyart.workspace.reloading import OnReload, Reloading
-from posters.database import DATABASE_NAME
 from posters.validation import verify_image
 
 _log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class FilmService:
         self.thumbnails = Reloading(
             "posters",
             lambda: Thumbnails.open(workspace.posters_dir),
-            lambda: [_posters_path(workspace)],
+            lambda: poster_list_paths(workspace),
             reopen=lambda before: Thumbnails.open(workspace.posters_dir, before),
             on_reload=on_reload,
         )
@@ -440,11 +440,7 @@ def _engine_paths(home: Path, encoder: str | None) -> Iterator[Path]:
         yield alternates.index_dir(view)
     yield workspace.hybrid_path
     yield record_path(workspace, model)
-    yield _posters_path(workspace)
-
-
-def _posters_path(workspace: Workspace) -> Path:
-    return workspace.posters_dir / DATABASE_NAME
+    yield from poster_list_paths(workspace)
 
 
 def _n_wanted(query: ImageQuery) -> int:

@@ -32,11 +32,10 @@ from keyart.web.schemas.users import (
     UserFacts,
     UserSummary,
 )
-from keyart.workspace.films import list_films
+from keyart.workspace.films import list_films, poster_list_paths
 from keyart.workspace.hints import complete, home_option
 from keyart.workspace.layout import Home, Workspace
 from keyart.workspace.reloading import OnReload, Reloading
-from posters.database import DATABASE_NAME
 
 # A model of many films takes much memory, so only the most recently used ones stay open.
 _MAX_OPEN_MODELS = 2
@@ -61,7 +60,7 @@ class UserService:
         self._films_to_rate = Reloading(
             "films to rate",
             lambda: FilmsToRate.open(workspace),
-            lambda: (workspace.catalog_path, workspace.features_dir, workspace.posters_dir / DATABASE_NAME),
+            lambda: (workspace.catalog_path, workspace.features_dir, *poster_list_paths(workspace)),
             on_reload=on_reload,
         )
         self._matcher = Reloading(

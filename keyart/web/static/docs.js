@@ -45,7 +45,7 @@ function operation(path, method, { summary, description, parameters = [], reques
   const called = `${method.toUpperCase()} ${path}`;
   return element("details", {}, element("summary", {}, code(called), ` ${summary ?? ""}`), scrolled(called,
     element("p", { textContent: description ?? "" }),
-    table("Parameters", ["parameter", "type", "", "meaning"], parameters.map(parameterRow)),
+    table("Parameters", ["parameter", "type", "needed", "meaning"], parameters.map(parameterRow)),
     ...body.map((text) => element("p", { textContent: `Body: ${text}` })),
     table("Answers", ["status", "meaning", "returns"], Object.entries(responses).map(answerRow))));
 }

@@ -195,10 +195,9 @@ def people_page(browser: Any, people_address: str, request: pytest.FixtureReques
         yield opened
 
 
-def serious_barriers(page: Page) -> list[tuple[str, list[str]]]:
-    """Name what axe finds that keeps people out: rules, and the elements that break them."""
+def barriers(page: Page) -> list[tuple[str, list[str]]]:
+    """Name what axe finds that keeps people out, of any impact: rules, and the elements that break them."""
     # The page's own policy lets in no script of others; the debugger may still run one.
     page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run()")
-    serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
-    return [(each["id"], [node["html"] for node in each["nodes"]]) for each in serious]
+    found = page.evaluate("axe.run({ resultTypes: ['violations'] })")
+    return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]]

@@ -14,7 +14,7 @@ from catalog.film import Film
 from keyart.web.markup import element, joined
 from keyart.web.routes.first_page import _first
 from keyart.web.words import ENGLISH
-from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, expect, expect_hits, looking, serious_barriers
+from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, barriers, expect, expect_hits, looking
 from tests.keyart.web.test_page_places import SHIFTS
 
 pytest.importorskip("playwright.sync_api")
@@ -138,7 +138,7 @@ def test_a_film_whose_poster_cannot_be_shown_has_its_title_in_type(people_page: 
 @pytest.mark.parametrize("media", [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"forced_colors": "active"}])
 @pytest.mark.parametrize("size", [(1440, 900), (1024, 768), (390, 844)])
 @NEEDS_AXE
-def test_nothing_moves_and_no_serious_barrier(
+def test_nothing_moves_and_no_barrier(
     browser: Any, people_address: str, request: pytest.FixtureRequest, size: tuple[int, int], media: dict[str, Any]
 ) -> None:
     viewport = {"width": size[0], "height": size[1]}
@@ -148,4 +148,4 @@ def test_nothing_moves_and_no_serious_barrier(
         page.wait_for_load_state("networkidle")
         assert sum(page.evaluate("shifts")) < 0.05
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert serious_barriers(page) == []
+        assert barriers(page) == []

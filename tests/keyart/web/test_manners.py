@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, expect, serious_barriers, serving
+from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, barriers, expect, serving
 
 pytestmark = pytest.mark.heavy
 
@@ -129,7 +129,7 @@ def test_the_description_is_a_page_too(people_page: Page, described: dict[str, d
     page.locator("summary", has_text="GET /api/films/{movie_id}/similar Films").click()
     row = page.locator("details[open] tr", has=page.locator("code:text-is('min_ratings')"))
     assert "Only films with at least so many ratings" in row.text_content()
-    assert serious_barriers(page) == []
+    assert barriers(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

@@ -16,11 +16,11 @@ from tests.keyart.web.conftest import (
     NEEDS_AXE,
     NEEDS_CHROMIUM,
     Page,
+    barriers,
     copied,
     expect,
     expect_hits,
     looking,
-    serious_barriers,
     serving,
 )
 from tests.posters.pictures import draw_poster
@@ -387,19 +387,19 @@ def test_an_unknown_film_is_reported(page: Page) -> None:
 @pytest.mark.release
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @NEEDS_AXE
-def test_no_serious_barrier(page: Page, poster: Path, scheme: str) -> None:
+def test_no_barrier(page: Page, poster: Path, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
     page.goto(f"/?film={LEDGER}")
     page.locator(".hit").first.wait_for()
-    assert serious_barriers(page) == []
+    assert barriers(page) == []
     page.goto(f"/?film={LEDGER}&like={CIPHER}&like={WHISPER}&unlike={NOCTURNE}&diverse=0.3")
     expect(page, "#unlike li").to_have_count(1)
     expect_hits(page)
-    assert serious_barriers(page) == []
+    assert barriers(page) == []
     page.set_input_files("#picture", poster)
     expect(page, "#expected").to_contain_text("stars expected")
     page.get_by_text("Describe the film").click()
-    assert serious_barriers(page) == []
+    assert barriers(page) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, expect, expect_hits, looking, serious_barriers
+from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, barriers, expect, expect_hits, looking
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [NEEDS_CHROMIUM, pytest.mark.heavy]
@@ -130,7 +130,7 @@ def test_what_has_the_focus_is_not_below_the_header(
 @pytest.mark.parametrize("media", [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"forced_colors": "active"}])
 @pytest.mark.parametrize("size", [(1440, 900), (320, 256)])
 @NEEDS_AXE
-def test_no_serious_barrier_in_any_state(page: Page, media: dict[str, str], size: tuple[int, int]) -> None:
+def test_no_barrier_in_any_state(page: Page, media: dict[str, str], size: tuple[int, int]) -> None:
     page.set_viewport_size({"width": size[0], "height": size[1]})
     page.emulate_media(**media)
     page.goto("/?film=22")
@@ -139,12 +139,12 @@ def test_no_serious_barrier_in_any_state(page: Page, media: dict[str, str], size
     page.get_by_label("From", exact=True).fill("99")
     page.keyboard.press("Tab")
     expect(page, "#choice-fault").not_to_be_empty()
-    assert serious_barriers(page) == []
+    assert barriers(page) == []
     page.route("**/api/films/**", lambda route: route.abort())
     page.locator("#hits button", has_text="Why").first.click()
     expect(page, "#why-status button").to_be_visible()
-    assert serious_barriers(page) == []
+    assert barriers(page) == []
     page.keyboard.press("Escape")
     page.locator(".hit").first.click()
     expect(page, "#status button").to_be_visible()
-    assert serious_barriers(page) == []
+    assert barriers(page) == []

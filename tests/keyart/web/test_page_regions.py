@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, expect, expect_hits, looking, serious_barriers
+from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, barriers, expect, expect_hits, looking
 
 pytestmark = pytest.mark.heavy
 
@@ -156,8 +156,8 @@ def test_parts_fit_a_phone_without_barriers(phone: Page, media: dict[str, Any]) 
     phone.goto("/?film=22&region=0,0,7,3")
     expect_hits(phone)
     expect(phone, "#pane i").to_be_visible()
-    assert serious_barriers(phone) == []
+    assert barriers(phone) == []
     phone.locator("#hits button", has_text="Why").first.tap()
     expect(phone, "#pair canvas").to_have_count(2)
-    assert serious_barriers(phone) == []
+    assert barriers(phone) == []
     assert phone.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from keyart.atlas.build import AtlasOptions, make_atlas
 from keyart.cold_start.new_film import NewFilm
 from keyart.pipeline.additions import add
 from keyart.pipeline.features import extract
+from keyart.pipeline.posters import import_posters
 from keyart.workspace.layout import Workspace
 from tests.keyart.web.conftest import eventually, serving
 from tests.posters.pictures import draw_poster
@@ -173,3 +174,25 @@ def test_an_unchanged_encoder_is_not_loaded_again(home: Path, monkeypatch: pytes
         eventually(lambda: reloads(url), lambda counts: 'part="engine",result="opened"}' in counts)
         requests.post(f"{url}/api/similar", draw_poster(7), timeout=60).raise_for_status()
         assert len(loaded) == n_loaded == 1
+
+
+def test_posters_are_shown_while_an_import_replaces_them(home: Path, tmp_path: Path) -> None:
+    """The import is in the middle, and its changes are in the log of the database alone, at every request."""
+    (tmp_path / "newer").mkdir()
+    for film in (1, 2, 3):
+        (tmp_path / "newer" / f"{film}.jpg").write_bytes(draw_poster(100 + film))
+    before = {path.name for path in (home / "posters").glob("*.jpg")}
+    statuses: list[int] = []
+    # Each once, so that nothing was drawn before.
+    widths = iter((160, 320, 640))
+    with serving(home) as url:
+
+        def look(_n_done: int) -> None:
+            width = next(widths, None)
+            for film in (1, 2, 3) if width else ():
+                statuses.append(requests.get(f"{url}/posters/{film}", {"width": width}, timeout=60).status_code)
+
+        import_posters(home, tmp_path / "newer", "movie", progress=lambda *_: nullcontext(look))
+    assert before - {path.name for path in (home / "posters").glob("*.jpg")}, "nothing was replaced"
+    assert len(statuses) >= 9
+    assert set(statuses) == {200}

@@ -13,7 +13,7 @@ from PIL import Image
 from keyart.web.routes.shortlists import FILM_COLUMNS, _as_csv
 from keyart.web.schemas.films import FilmFacts
 from keyart.web.schemas.shortlists import MAX_FILMS
-from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, expect, expect_hits, looking, serious_barriers
+from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, barriers, expect, expect_hits, looking
 
 pytestmark = pytest.mark.heavy
 
@@ -172,7 +172,7 @@ def test_a_shortlist_is_shared_as_an_address(browser: Any, people_address: str, 
 @pytest.mark.parametrize("media", [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"forced_colors": "active"}])
 @NEEDS_CHROMIUM
 @NEEDS_AXE
-def test_no_serious_barrier(people_page: Page, media: dict[str, Any]) -> None:
+def test_no_barrier(people_page: Page, media: dict[str, Any]) -> None:
     page = people_page
     page.set_viewport_size({"width": 390, "height": 844})
     page.emulate_media(**media)
@@ -180,13 +180,13 @@ def test_no_serious_barrier(people_page: Page, media: dict[str, Any]) -> None:
     expect_hits(page)
     page.locator("#keep").click()
     page.locator("#hits [data-keep]").first.click()
-    assert serious_barriers(page) == []
+    assert barriers(page) == []
     page.goto("/shortlist")
     page.get_by_role("button", name="Remove Film 22 (1982)").click()
     expect(page, ".hit").to_have_count(1)
-    assert serious_barriers(page) == []
+    assert barriers(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.goto(f"/shortlist?film=22&film=23&film={MISSING}")
     expect(page, ".hit").to_have_count(2)
-    assert serious_barriers(page) == []
+    assert barriers(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.keyart.conftest import N_FILMS
-from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, expect, looking, serious_barriers
+from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, barriers, expect, looking
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [NEEDS_CHROMIUM, pytest.mark.heavy]
@@ -225,12 +225,12 @@ def test_an_unknown_user_is_reported(page: Page) -> None:
 @pytest.mark.parametrize(("query", "width"), [("user=2", 390), (f"rated={DRAMAS}&fresh=0.2", 1280)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @NEEDS_AXE
-def test_no_serious_barrier(page: Page, scheme: str, query: str, width: int) -> None:
+def test_no_barrier(page: Page, scheme: str, query: str, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
     page.emulate_media(color_scheme=scheme)
     page.goto(f"/user?{query}")
     page.locator("#hits .hit").first.wait_for()
-    assert not serious_barriers(page)
+    assert not barriers(page)
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
