@@ -27,6 +27,7 @@ from index.build import faulty_films
 from index.cosine import CosineIndex
 from index.record import IndexRecord
 from keyart.atlas.record import Atlas, files_of
+from keyart.pipeline.encoders import removed_parts
 from keyart.pipeline.findings import Findings, Mend, fails, problem_of
 from keyart.similarity.blending import open_hybrid
 from keyart.workspace import alternates
@@ -76,6 +77,7 @@ def check_workspace(
         _check_atlas(findings, known, view)
     _check_models(findings, known)
     _check_folders(findings)
+    _check_removed(findings)
     return findings
 
 
@@ -510,6 +512,11 @@ def _check_folders(findings: Findings) -> None:
         # Whoever holds the lock of the folder knows that these are leftovers, and has removed them.
         for path in (*filter(lambda one: is_partial(one.name), folder.glob(".*")), *folder.glob(f"{LOCK_NAME}.*.tmp")):
             _add_leftover(findings, path, "a process that was killed left it", lambda: True)
+
+
+def _check_removed(findings: Findings) -> None:
+    list_them = partial(removed_parts, findings.workspace)
+    _add_leftovers(findings, list_them, "the removal of an encoder was interrupted")
 
 
 def lock_folders(workspace: Workspace) -> Iterable[Path]:
