@@ -32,7 +32,7 @@ from keyart.similarity.blending import compared_by, open_hybrid, stale_blend
 from keyart.workspace import alternates
 from keyart.workspace.contents import fingerprint, open_ratings
 from keyart.workspace.encoders import has_index, list_encoders, name_of
-from keyart.workspace.films import open_posters
+from keyart.workspace.films import list_posters, open_posters
 from keyart.workspace.gaps import listed
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace, is_ratings_name
@@ -272,7 +272,7 @@ def _check_features(findings: Findings, known: _Known, view: Workspace) -> None:
         return
     for stem, problem in wrong.items():
         findings.add(folder / f"{stem}.npy", problem, *again)
-    _add_leftovers(findings, partial(_unrecorded, folder), "its shard was never finished, or its record is lost")
+    _check_unrecorded(findings, known, store, again)
     if wrong or known.posters is None:
         return
     rows = store.rows()
@@ -286,8 +286,36 @@ def _check_features(findings: Findings, known: _Known, view: Workspace) -> None:
             findings.add(folder, f"{what} no features ({listed(lacking)})", extract, Mend.EXTRACT, name)
 
 
-def _unrecorded(folder: Path) -> list[Path]:
-    return [Path(str(path)) for path in FeatureStore.open(folder).unrecorded()]
+def _is_one_of(posters: Mapping[int, str]) -> Callable[[int, str], bool]:
+    return lambda movie_id, sha256: posters.get(movie_id) == sha256
+
+
+def _check_unrecorded(findings: Findings, known: _Known, store: FeatureStore, again: tuple[str, Mend, str]) -> None:
+    """Name the shards without a record: as lost where posters have no other features, else as leftovers."""
+    folder = Path(str(store.folder))
+    if known.posters is None:
+        # Nobody knows what is wanted.
+        return
+    try:
+        is_current = _is_one_of(known.posters)
+        lost, left = store.lost_shards(is_current), store.remains(is_current)
+    except (DataError, StoreError) as error:
+        # What is wrong with other shards is named already.
+        if isinstance(error, StoreError):
+            findings.add_error(folder, error, "")
+        return
+    for stem, n_posters in lost.items():
+        what = plural(n_posters, "poster has", "posters have")
+        problem = f"it is lost, or was never written: {what} no features that are known to be whole"
+        findings.add(folder / f"{stem}.json", problem, f"{_COPY}, or {again[0]}", *again[1:])
+
+    def remains() -> list[Path]:
+        posters = {one.movie_id: one.sha256 for one in list_posters(findings.workspace)}
+        return [Path(str(path)) for path in FeatureStore.open(folder).remains(_is_one_of(posters))]
+
+    for path in map(Path, map(str, left)):
+        problem = "its shard was never finished, or its record is lost"
+        _add_leftover(findings, path, problem, partial(_is_listed, path, remains))
 
 
 def _check_alternates(findings: Findings, view: Workspace) -> None:

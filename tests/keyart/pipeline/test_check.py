@@ -30,6 +30,7 @@ from keyart.similarity.blending import open_hybrid
 from keyart.workspace import contents
 from keyart.workspace.layout import Workspace
 from tests.damage import flip_bit, unreadable
+from tests.faults.small_workspace import make_workspace
 from tests.keyart.conftest import Run
 
 pytestmark = pytest.mark.heavy
@@ -466,3 +467,24 @@ def test_what_cannot_be_read_for_a_while_is_no_damage(whole: Path, pattern: str,
     assert "mended" not in outcome.out
     assert contents_of(whole) == before
     assert pipeline.check(whole).is_whole
+
+
+def test_features_whose_record_is_lost_are_kept_where_the_network_is_gone(tmp_path: Path) -> None:
+    home = make_workspace(tmp_path)
+    record, network = home / "features" / "features-00000.json", tmp_path / "network.onnx"
+    lost, kept = record.read_bytes(), network.rename(tmp_path / "kept.onnx")
+    record.unlink()
+    before = contents_of(home / "features")
+    report = pipeline.check(home, repair=True)
+    finding = next(one for one in report.findings if one.path == "features/features-00000.json")
+    assert "12 posters have no features that are known to be whole" in finding.problem
+    assert finding.remedy.startswith("put back a copy of it, or run `keyart extract")
+    assert any("was not mended" in note and "network.onnx" in note for note in report.notes)
+    assert contents_of(home / "features") == before
+    record.write_bytes(lost)
+    assert pipeline.check(home, repair=True).is_whole
+    # With the network, they are computed again, and the files without a record go.
+    record.unlink()
+    kept.rename(network)
+    assert pipeline.check(home, repair=True).is_whole
+    assert len(list((home / "features").glob("*.npy"))) == 1
