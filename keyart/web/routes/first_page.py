@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from catalog.film import Film
 from keyart.web.html import answer
 from keyart.web.html import page as filled
+from keyart.web.keeping import keep_button
 from keyart.web.markup import Markup, element
 from keyart.web.services.films import FilmService
 from keyart.web.words import Words, words_for
@@ -61,7 +62,7 @@ def _first(films: list[Film], words: Words, *, takes_text: bool) -> Markup:
             class_="hero",
         ),
         _list(_examples(films, words, takes_text=takes_text), "ul", id="examples", aria_label=words("Examples")),
-        _list(map(_poster, range(len(films)), films), "ol", id="wall", aria_label=words("Well-known films")),
+        _wall(films, words),
         id="first",
         aria_labelledby="first-name",
     )
@@ -83,9 +84,14 @@ def _list(items: Iterable[Markup], kind: str, **attributes: str) -> Markup:
     return element(kind, *items, role="list", **attributes)
 
 
-def _poster(rank: int, film: Film) -> Markup:
+def _wall(films: list[Film], words: Words) -> Markup:
+    items = (_poster(rank, film, words) for rank, film in enumerate(films))
+    return _list(items, "ol", id="wall", aria_label=words("Well-known films"))
+
+
+def _poster(rank: int, film: Film, words: Words) -> Markup:
     link = element("a", _image(film, film.label, at_once=rank < _N_AT_ONCE), href=f"?film={film.movie_id}")
-    return element("li", link, title=film.label)
+    return element("li", link, keep_button(film.movie_id, film.label, words), title=film.label)
 
 
 def _image(film: Film, alt: str, *, at_once: bool = True) -> Markup:

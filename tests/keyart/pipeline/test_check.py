@@ -135,7 +135,8 @@ def test_parts_that_do_not_fit_are_named(whole: Path, movielens: Path, tastes: P
     (other / "ratings.csv").write_text("\n".join(lines[:-5]))
     pipeline.load(whole, other)
     found = {finding.path: finding for finding in pipeline.check(whole).findings}
-    assert {"cf/item-cosine/item-cosine.json", "cf/most-rated/most-rated.json"} == found.keys()
+    assert {"cf/item-cosine/item-cosine.json", "cf/most-rated/most-rated.json", "hybrid.json"} == found.keys()
+    assert found["hybrid.json"].problem == "the blend was tuned on ratings loaded earlier"
     assert "it was fitted on other ratings than there are now" in found["cf/most-rated/most-rated.json"].problem
     # With other posters.
     shutil.copy(tastes / "posters" / "3.jpg", other / "posters" / "2.jpg")
