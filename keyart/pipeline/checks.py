@@ -27,8 +27,9 @@ from index.build import faulty_films
 from index.cosine import CosineIndex
 from index.record import IndexRecord
 from keyart.atlas.record import Atlas, files_of
+from keyart.pipeline.encoders import removed_parts
 from keyart.pipeline.findings import Findings, Mend, fails, problem_of
-from keyart.similarity.blending import open_hybrid
+from keyart.similarity.blending import compared_by, open_hybrid, stale_blend
 from keyart.workspace import alternates
 from keyart.workspace.contents import fingerprint, open_ratings
 from keyart.workspace.encoders import has_index, list_encoders, name_of
@@ -51,6 +52,8 @@ class _Known:
     """What the checks of later parts compare with; None where it cannot be read."""
 
     films: frozenset[int] | None = None
+    # Films that were loaded, and removed since.
+    removed: frozenset[int] = frozenset()
     ratings: str | None = None
     # The hashes of posters as they were stored, by movie_id.
     posters: Mapping[int, str] | None = None
@@ -72,10 +75,11 @@ def check_workspace(
         _check_features(findings, known, view)
         _check_index(findings, known, view)
         _check_looks(findings, view)
-        _check_hybrid(findings, view)
+        _check_hybrid(findings, known, view)
         _check_atlas(findings, known, view)
     _check_models(findings, known)
     _check_folders(findings)
+    _check_removed(findings)
     return findings
 
 
@@ -99,6 +103,7 @@ def _check_catalog(findings: Findings, known: _Known) -> None:
     try:
         with Catalog.open(path) as catalog:
             known.films = frozenset(film.movie_id for film in catalog)
+            known.removed = frozenset(catalog.removed())
             known.ratings = catalog.fact("ratings") or ""
             if wrong := catalog.inconsistency():
                 findings.add(path, wrong, again)
@@ -420,12 +425,23 @@ def _check_looks(findings: Findings, view: Workspace) -> None:
         _check_arrays_left(findings, folder, name)
 
 
-def _check_hybrid(findings: Findings, view: Workspace) -> None:
+def _check_hybrid(findings: Findings, known: _Known, view: Workspace) -> None:
     path = view.hybrid_path
-    if os.path.lexists(path):
-        findings.note_unverified(path)
-        tune = "run `keyart tune`, or `keyart tune --reset`"
-        findings.is_fine(partial(open_hybrid, view), path, tune, Mend.TUNE, name_of(view))
+    if not os.path.lexists(path):
+        return
+    findings.note_unverified(path)
+    again = ("run `keyart tune`, or `keyart tune --reset`", Mend.TUNE, name_of(view))
+    if findings.is_fine(partial(open_hybrid, view), path, *again) and (stale := _stale_blend(known, view)):
+        findings.add(path, stale, *again)
+
+
+def _stale_blend(known: _Known, view: Workspace) -> str | None:
+    # What is damaged is named as such.
+    with suppress(KeyartError):
+        record = IndexRecord.read(view.index_dir)
+        compared = compared_by(record.similarity, centered=record.centered)
+        return None if known.ratings is None else stale_blend(open_hybrid(view), compared, known.ratings)
+    return None
 
 
 def _check_atlas(findings: Findings, known: _Known, view: Workspace) -> None:
@@ -485,7 +501,8 @@ def _wrong_with_model(known: _Known, name: str, path: Path) -> str | None:
         return problem_of(error)
     if known.ratings is not None and model.source != known.ratings:
         return "it was fitted on other ratings than there are now"
-    if known.films is not None and (unknown := set(model.movie_ids_.tolist()) - known.films):
+    # Answers leave removed films out of a model that was fitted before.
+    if known.films is not None and (unknown := set(model.movie_ids_.tolist()) - known.films - known.removed):
         return f"it holds films that the catalog lacks ({listed(sorted(unknown))})"
     return None
 
@@ -510,6 +527,11 @@ def _check_folders(findings: Findings) -> None:
         # Whoever holds the lock of the folder knows that these are leftovers, and has removed them.
         for path in (*filter(lambda one: is_partial(one.name), folder.glob(".*")), *folder.glob(f"{LOCK_NAME}.*.tmp")):
             _add_leftover(findings, path, "a process that was killed left it", lambda: True)
+
+
+def _check_removed(findings: Findings) -> None:
+    list_them = partial(removed_parts, findings.workspace)
+    _add_leftovers(findings, list_them, "the removal of an encoder was interrupted")
 
 
 def lock_folders(workspace: Workspace) -> Iterable[Path]:
