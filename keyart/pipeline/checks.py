@@ -27,12 +27,13 @@ from index.build import faulty_films
 from index.cosine import CosineIndex
 from index.record import IndexRecord
 from keyart.atlas.record import Atlas, files_of
+from keyart.pipeline.encoders import removed_parts
 from keyart.pipeline.findings import Findings, Mend, fails, problem_of
-from keyart.similarity.blending import open_hybrid
+from keyart.similarity.blending import compared_by, open_hybrid, stale_blend
 from keyart.workspace import alternates
 from keyart.workspace.contents import fingerprint, open_ratings
 from keyart.workspace.encoders import has_index, list_encoders, name_of
-from keyart.workspace.films import open_posters
+from keyart.workspace.films import list_posters, open_posters
 from keyart.workspace.gaps import listed
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace, is_ratings_name
@@ -51,6 +52,8 @@ class _Known:
     """What the checks of later parts compare with; None where it cannot be read."""
 
     films: frozenset[int] | None = None
+    # Films that were loaded, and removed since.
+    removed: frozenset[int] = frozenset()
     ratings: str | None = None
     # The hashes of posters as they were stored, by movie_id.
     posters: Mapping[int, str] | None = None
@@ -72,10 +75,11 @@ def check_workspace(
         _check_features(findings, known, view)
         _check_index(findings, known, view)
         _check_looks(findings, view)
-        _check_hybrid(findings, view)
+        _check_hybrid(findings, known, view)
         _check_atlas(findings, known, view)
     _check_models(findings, known)
     _check_folders(findings)
+    _check_removed(findings)
     return findings
 
 
@@ -99,6 +103,7 @@ def _check_catalog(findings: Findings, known: _Known) -> None:
     try:
         with Catalog.open(path) as catalog:
             known.films = frozenset(film.movie_id for film in catalog)
+            known.removed = frozenset(catalog.removed())
             known.ratings = catalog.fact("ratings") or ""
             if wrong := catalog.inconsistency():
                 findings.add(path, wrong, again)
@@ -269,7 +274,7 @@ def _check_features(findings: Findings, known: _Known, view: Workspace) -> None:
         return
     for stem, problem in wrong.items():
         findings.add(folder / f"{stem}.npy", problem, *again)
-    _add_leftovers(findings, partial(_unrecorded, folder), "its shard was never finished, or its record is lost")
+    _check_unrecorded(findings, known, store, again)
     if wrong or known.posters is None:
         return
     rows = store.rows()
@@ -283,8 +288,36 @@ def _check_features(findings: Findings, known: _Known, view: Workspace) -> None:
             findings.add(folder, f"{what} no features ({listed(lacking)})", extract, Mend.EXTRACT, name)
 
 
-def _unrecorded(folder: Path) -> list[Path]:
-    return [Path(str(path)) for path in FeatureStore.open(folder).unrecorded()]
+def _is_one_of(posters: Mapping[int, str]) -> Callable[[int, str], bool]:
+    return lambda movie_id, sha256: posters.get(movie_id) == sha256
+
+
+def _check_unrecorded(findings: Findings, known: _Known, store: FeatureStore, again: tuple[str, Mend, str]) -> None:
+    """Name the shards without a record: as lost where posters have no other features, else as leftovers."""
+    folder = Path(str(store.folder))
+    if known.posters is None:
+        # Nobody knows what is wanted.
+        return
+    try:
+        is_current = _is_one_of(known.posters)
+        lost, left = store.lost_shards(is_current), store.remains(is_current)
+    except (DataError, StoreError) as error:
+        # What is wrong with other shards is named already.
+        if isinstance(error, StoreError):
+            findings.add_error(folder, error, "")
+        return
+    for stem, n_posters in lost.items():
+        what = plural(n_posters, "poster has", "posters have")
+        problem = f"it is lost, or was never written: {what} no features that are known to be whole"
+        findings.add(folder / f"{stem}.json", problem, f"{_COPY}, or {again[0]}", *again[1:])
+
+    def remains() -> list[Path]:
+        posters = {one.movie_id: one.sha256 for one in list_posters(findings.workspace)}
+        return [Path(str(path)) for path in FeatureStore.open(folder).remains(_is_one_of(posters))]
+
+    for path in map(Path, map(str, left)):
+        problem = "its shard was never finished, or its record is lost"
+        _add_leftover(findings, path, problem, partial(_is_listed, path, remains))
 
 
 def _check_alternates(findings: Findings, view: Workspace) -> None:
@@ -396,12 +429,23 @@ def _check_looks(findings: Findings, view: Workspace) -> None:
         _check_arrays_left(findings, folder, name)
 
 
-def _check_hybrid(findings: Findings, view: Workspace) -> None:
+def _check_hybrid(findings: Findings, known: _Known, view: Workspace) -> None:
     path = view.hybrid_path
-    if os.path.lexists(path):
-        findings.note_unverified(path)
-        tune = "run `keyart tune`, or `keyart tune --reset`"
-        findings.is_fine(partial(open_hybrid, view), path, tune, Mend.TUNE, name_of(view))
+    if not os.path.lexists(path):
+        return
+    findings.note_unverified(path)
+    again = ("run `keyart tune`, or `keyart tune --reset`", Mend.TUNE, name_of(view))
+    if findings.is_fine(partial(open_hybrid, view), path, *again) and (stale := _stale_blend(known, view)):
+        findings.add(path, stale, *again)
+
+
+def _stale_blend(known: _Known, view: Workspace) -> str | None:
+    # What is damaged is named as such.
+    with suppress(KeyartError):
+        record = IndexRecord.read(view.index_dir)
+        compared = compared_by(record.similarity, centered=record.centered)
+        return None if known.ratings is None else stale_blend(open_hybrid(view), compared, known.ratings)
+    return None
 
 
 def _check_atlas(findings: Findings, known: _Known, view: Workspace) -> None:
@@ -461,7 +505,8 @@ def _wrong_with_model(known: _Known, name: str, path: Path) -> str | None:
         return problem_of(error)
     if known.ratings is not None and model.source != known.ratings:
         return "it was fitted on other ratings than there are now"
-    if known.films is not None and (unknown := set(model.movie_ids_.tolist()) - known.films):
+    # Answers leave removed films out of a model that was fitted before.
+    if known.films is not None and (unknown := set(model.movie_ids_.tolist()) - known.films - known.removed):
         return f"it holds films that the catalog lacks ({listed(sorted(unknown))})"
     return None
 
@@ -486,6 +531,11 @@ def _check_folders(findings: Findings) -> None:
         # Whoever holds the lock of the folder knows that these are leftovers, and has removed them.
         for path in (*filter(lambda one: is_partial(one.name), folder.glob(".*")), *folder.glob(f"{LOCK_NAME}.*.tmp")):
             _add_leftover(findings, path, "a process that was killed left it", lambda: True)
+
+
+def _check_removed(findings: Findings) -> None:
+    list_them = partial(removed_parts, findings.workspace)
+    _add_leftovers(findings, list_them, "the removal of an encoder was interrupted")
 
 
 def lock_folders(workspace: Workspace) -> Iterable[Path]:

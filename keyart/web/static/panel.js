@@ -1,4 +1,5 @@
 // What the server writes of one film, beside its poster: tags, ratings, colors, links, and who is like it.
+import { showKept } from "./keeping.js";
 import { at, element } from "./parts.js";
 import { fetchPiece } from "./requests.js";
 import { report } from "./status.js";
@@ -17,7 +18,9 @@ export async function showPanel(movieId) {
   if (movieId === null) return;
   try {
     const piece = await fetchPiece(`films/${encodeURIComponent(movieId)}/panel`, { signal });
-    if (!signal.aborted) at("panel").innerHTML = piece;
+    if (signal.aborted) return;
+    at("panel").innerHTML = piece;
+    showKept();
   } catch (error) {
     if (!signal.aborted) fail(error, movieId);
   }
