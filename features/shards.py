@@ -136,6 +136,18 @@ def intact_table(folder: AnyPath, number: int) -> pd.DataFrame | None:
         return None
 
 
+def unrecorded_table(folder: AnyPath, number: int, n_features: int) -> pd.DataFrame | None:
+    """Read the table of a shard without a record; None unless table and array are there, and are of one length."""
+    try:
+        table = pd.read_parquet(io.BytesIO(read_bytes(folder / f"{stem_of(number)}.parquet", MAX_INPUT_BYTES)))
+        is_whole = len(map_features(folder, number, n_features)) == len(table)
+    except (DataError, *FORMAT_ERRORS, pa.ArrowException) as error:
+        if is_read_failure(error):
+            raise _read_error(folder, number, error) from error
+        return None
+    return table if is_whole and {"poster_sha256"} < {*table.columns} and not table.empty else None
+
+
 def recorded_rows(folder: AnyPath, number: int) -> int:
     """Return how many rows a damaged shard had by its record; that of a full shard where the record is damaged."""
     try:

@@ -46,6 +46,7 @@ from features.shards import (
     remove,
     shard_files,
     stem_of,
+    unrecorded_table,
     verify,
 )
 from features.whitening import Whitening
@@ -60,6 +61,8 @@ _BLOCK_ROWS = 512
 _READERS = 16
 
 Result = TypeVar("Result")
+IsCurrent = Callable[[Any, str], bool]
+"""Says of an id and a hash whether the features of that image are still wanted."""
 
 
 class OtherFeaturesError(DataError):
@@ -305,19 +308,47 @@ class FeatureStore:
         """List the files of shards without a record, as interrupted runs leave them."""
         return self._shard_files(but={*self._shards()})
 
+    def lost_shards(self, is_current: IsCurrent = lambda *_: True) -> dict[str, int]:
+        """Return shards whose record was lost or never written and which are whole otherwise, by their stem.
+
+        The value is how many of a shard's images have no other features, of those that `is_current` says are still
+        wanted, by id and hash; shards of which there are none are left out. Nothing proves that such features are as
+        they were computed, so they are never used; but they are not removed before others can be computed.
+        """
+        numbers = {number for path in self.unrecorded() if (number := number_of(path.name)) is not None}
+        tables = {one: unrecorded_table(self.folder, one, self.identity.n_features) for one in sorted(numbers)}
+        if all(table is None for table in tables.values()):
+            return {}
+        stored = {*self.rows().picture_ids.tolist()}
+        return {
+            stem_of(number): n_lacking
+            for number, table in tables.items()
+            if table is not None and (n_lacking := _count_lacking(table, stored, is_current))
+        }
+
+    def remains(self, is_current: IsCurrent = lambda *_: True) -> list[AnyPath]:
+        """List the files of shards without a record that are of no use any more."""
+        if not (unrecorded := self.unrecorded()):
+            return []
+        lost = self.lost_shards(is_current)
+        return [path for path in unrecorded if path.name.partition(".")[0] not in lost]
+
     def remove_damaged(self) -> Damage:
-        """Remove damaged shards and the remains of interrupted runs; returns what was lost."""
+        """Remove damaged shards and the remains of interrupted runs; returns what was lost.
+
+        Call it only where features can be computed again.
+        """
         shards = self._shards()
         result = dict(zip(shards, _in_parallel(self._wrong_with, shards), strict=True))
         wrong = {shard: reason for shard, reason in result.items() if reason}
         damage = self._damage(wrong)
         self._remove(wrong)
-        self._remove_remains()
+        self._remove_remains(self.unrecorded())
         return damage
 
-    def _remove_remains(self) -> None:
+    def _remove_remains(self, shard_files: Iterable[AnyPath]) -> None:
         """Remove what interrupted runs have left; nobody else may be writing."""
-        for path in (*self.unrecorded(), *self.folder.glob(".*.partial")):
+        for path in (*shard_files, *self.folder.glob(".*.partial")):
             remove_file(path)
 
     def _damage(self, wrong: Mapping[int, str]) -> Damage:
@@ -330,7 +361,7 @@ class FeatureStore:
                 n_unnamed += recorded_rows(self.folder, shard)
         return Damage(tuple(wrong.values()), frozenset(picture_ids), n_unnamed)
 
-    def tidy(self, is_current: Callable[[Any, str], bool], shard_rows: int = SHARD_ROWS) -> int:
+    def tidy(self, is_current: IsCurrent, shard_rows: int = SHARD_ROWS) -> int:
         """Drop rows that are not current, and join small shards; returns the number of images without a row.
 
         `is_current` takes an id and a hash. New shards are written before old ones are removed; if interrupted, the
@@ -355,15 +386,16 @@ class FeatureStore:
 
     def drop(self, picture_ids: Collection[PictureId]) -> int:
         """Remove the features of some images, or the record that they could not be read; returns how many had some."""
-        self._remove_remains()
         gone = frozenset(picture_ids)
+        # Not of a shard whose record is lost: perhaps nothing can compute its features again.
+        self._remove_remains(self.remains(lambda picture_id, _: picture_id not in gone))
         skipped = self.skipped()
         if gone.intersection(one.picture_id for one in skipped):
             self.write_skipped([one for one in skipped if one.picture_id not in gone])
         return self.tidy(lambda picture_id, _: picture_id not in gone)
 
     def _rewrite(self, live: pd.DataFrame, shard_rows: int) -> None:
-        first = self.next_number()
+        first = max((number_of(path.name) or 0 for path in self._shard_files()), default=-1) + 1
         for number, start in enumerate(range(0, len(live), shard_rows), start=first):
             part = live.iloc[start : start + shard_rows]
             shards = {shard: self._features(shard) for shard in part["shard"].unique()}
@@ -424,7 +456,7 @@ class FeatureStore:
     def _remove_rows(self) -> None:
         """Remove all features and the list of skipped images; the identity stays."""
         self._remove(self._shards())
-        self._remove_remains()
+        self._remove_remains(self.unrecorded())
         remove_file(self.folder / _SKIPPED_NAME)
 
     def _shard_files(self, but: Collection[int] = ()) -> list[AnyPath]:
@@ -493,6 +525,12 @@ def check_folder(folder: AnyPath) -> None:
             f"{folder} is not empty and holds no features (but {foreign[0]}, for one); nothing was written: name a new "
             "or empty folder"
         )
+
+
+def _count_lacking(table: pd.DataFrame, stored: Collection[PictureId], is_current: IsCurrent) -> int:
+    name = next((name for name in ID_COLUMNS if name in table.columns), None)
+    pairs = zip(table[name].tolist(), table["poster_sha256"], strict=True) if name else ()
+    return sum(picture_id not in stored and is_current(picture_id, sha256) for picture_id, sha256 in pairs)
 
 
 def _is_remains(path: AnyPath) -> bool:

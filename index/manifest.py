@@ -76,6 +76,15 @@ def check(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> dict[str, str
     return {what: entry["name"] for what, entry in files.items()}
 
 
+def hold(folder: Path) -> set[str]:
+    """Compare the files of an index with their checksums, and return their names; errors as of `read`."""
+    record = read(folder)
+    try:
+        return {*check(folder, record["files"]).values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged(folder, error) from error
+
+
 def damaged(folder: Path, reason: object) -> KeyartError:
     """Return the error of a damaged index, or of one that cannot be read now."""
     if isinstance(reason, OSError) and is_read_failure(reason):

@@ -23,14 +23,17 @@ from cf.models.neighbors import ItemCosine
 from cf.registry import MODELS, model_class
 from features.store import FeatureStore
 from index import manifest
+from index.build import faulty_films
 from index.cosine import CosineIndex
+from index.record import IndexRecord
 from keyart.atlas.record import Atlas, files_of
+from keyart.pipeline.encoders import removed_parts
 from keyart.pipeline.findings import Findings, Mend, fails, problem_of
-from keyart.similarity.blending import open_hybrid
+from keyart.similarity.blending import compared_by, open_hybrid, stale_blend
 from keyart.workspace import alternates
 from keyart.workspace.contents import fingerprint, open_ratings
-from keyart.workspace.encoders import list_encoders, name_of
-from keyart.workspace.films import open_posters
+from keyart.workspace.encoders import has_index, list_encoders, name_of
+from keyart.workspace.films import list_posters, open_posters
 from keyart.workspace.gaps import listed
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace, is_ratings_name
@@ -49,6 +52,8 @@ class _Known:
     """What the checks of later parts compare with; None where it cannot be read."""
 
     films: frozenset[int] | None = None
+    # Films that were loaded, and removed since.
+    removed: frozenset[int] = frozenset()
     ratings: str | None = None
     # The hashes of posters as they were stored, by movie_id.
     posters: Mapping[int, str] | None = None
@@ -70,10 +75,11 @@ def check_workspace(
         _check_features(findings, known, view)
         _check_index(findings, known, view)
         _check_looks(findings, view)
-        _check_hybrid(findings, view)
+        _check_hybrid(findings, known, view)
         _check_atlas(findings, known, view)
     _check_models(findings, known)
     _check_folders(findings)
+    _check_removed(findings)
     return findings
 
 
@@ -97,6 +103,7 @@ def _check_catalog(findings: Findings, known: _Known) -> None:
     try:
         with Catalog.open(path) as catalog:
             known.films = frozenset(film.movie_id for film in catalog)
+            known.removed = frozenset(catalog.removed())
             known.ratings = catalog.fact("ratings") or ""
             if wrong := catalog.inconsistency():
                 findings.add(path, wrong, again)
@@ -267,7 +274,7 @@ def _check_features(findings: Findings, known: _Known, view: Workspace) -> None:
         return
     for stem, problem in wrong.items():
         findings.add(folder / f"{stem}.npy", problem, *again)
-    _add_leftovers(findings, partial(_unrecorded, folder), "its shard was never finished, or its record is lost")
+    _check_unrecorded(findings, known, store, again)
     if wrong or known.posters is None:
         return
     rows = store.rows()
@@ -281,8 +288,36 @@ def _check_features(findings: Findings, known: _Known, view: Workspace) -> None:
             findings.add(folder, f"{what} no features ({listed(lacking)})", extract, Mend.EXTRACT, name)
 
 
-def _unrecorded(folder: Path) -> list[Path]:
-    return [Path(str(path)) for path in FeatureStore.open(folder).unrecorded()]
+def _is_one_of(posters: Mapping[int, str]) -> Callable[[int, str], bool]:
+    return lambda movie_id, sha256: posters.get(movie_id) == sha256
+
+
+def _check_unrecorded(findings: Findings, known: _Known, store: FeatureStore, again: tuple[str, Mend, str]) -> None:
+    """Name the shards without a record: as lost where posters have no other features, else as leftovers."""
+    folder = Path(str(store.folder))
+    if known.posters is None:
+        # Nobody knows what is wanted.
+        return
+    try:
+        is_current = _is_one_of(known.posters)
+        lost, left = store.lost_shards(is_current), store.remains(is_current)
+    except (DataError, StoreError) as error:
+        # What is wrong with other shards is named already.
+        if isinstance(error, StoreError):
+            findings.add_error(folder, error, "")
+        return
+    for stem, n_posters in lost.items():
+        what = plural(n_posters, "poster has", "posters have")
+        problem = f"it is lost, or was never written: {what} no features that are known to be whole"
+        findings.add(folder / f"{stem}.json", problem, f"{_COPY}, or {again[0]}", *again[1:])
+
+    def remains() -> list[Path]:
+        posters = {one.movie_id: one.sha256 for one in list_posters(findings.workspace)}
+        return [Path(str(path)) for path in FeatureStore.open(folder).remains(_is_one_of(posters))]
+
+    for path in map(Path, map(str, left)):
+        problem = "its shard was never finished, or its record is lost"
+        _add_leftover(findings, path, problem, partial(_is_listed, path, remains))
 
 
 def _check_alternates(findings: Findings, view: Workspace) -> None:
@@ -291,21 +326,48 @@ def _check_alternates(findings: Findings, view: Workspace) -> None:
     extract = ("run `keyart extract`", Mend.EXTRACT, name)
     if os.path.lexists(folder):
         with findings.of(folder, *extract):
-            for stem, problem in FeatureStore.open(folder).damaged_shards().items():
+            store = FeatureStore.open(folder)
+            for stem, problem in store.damaged_shards().items():
                 findings.add(folder / f"{stem}.npy", problem, *extract)
+            if store.identity.whitening_sha256:
+                findings.is_fine(store.whitening, folder / "whitening.npz", *extract)
+            findings.is_fine(store.skipped, folder / "skipped.json", *extract)
     folder = alternates.index_dir(view)
     if os.path.lexists(folder / manifest.RECORD) or manifest.names_of(folder):
         with findings.of(folder / manifest.RECORD, "run `keyart build`", Mend.BUILD, name):
-            _hold_index(folder)
+            manifest.hold(folder)
+    # What is damaged is named above.
+    with suppress(KeyartError):
+        _compare_alternates(findings, view)
 
 
-def _hold_index(folder: Path) -> set[str]:
-    """Compare the files of an index with their checksums; return their names."""
-    record = manifest.read(folder)
+def _compare_alternates(findings: Findings, view: Workspace) -> None:
+    """Compare the features of further posters with their files, and their index with the features."""
+    name, path = name_of(view), alternates.index_dir(view) / manifest.RECORD
+    if n_lacking := alternates.n_without_features(view):
+        what = plural(n_lacking, "further poster has", "further posters have")
+        findings.add(alternates.features_dir(view), f"{what} no features", "run `keyart extract`", Mend.EXTRACT, name)
+    if problem := _index_of_others(view):
+        findings.add(path, problem, "run `keyart build`", Mend.BUILD, name)
+
+
+def _index_of_others(view: Workspace) -> str:
+    """Return what an index of further posters does not fit; empty where it fits, and before films are indexed."""
+    features = alternates.alternate_features(view)
+    if not has_index(view) or features is None or len(faulty_films(features)) == len(features):
+        return ""
     try:
-        return {*manifest.check(folder, record["files"]).values()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise manifest.damaged(folder, error) from error
+        record = IndexRecord.read(alternates.index_dir(view))
+    except IncompleteError:
+        return ""
+    except NotBuiltError:
+        return "it is missing, though further posters have features"
+    if record.fingerprint != fingerprint(features):
+        return "it was built from other further posters or features than there are now"
+    with open_index(view) as index:
+        return (
+            "" if record.identity == index.identity | index.space() else "it is in another space than the films' index"
+        )
 
 
 def _check_index(findings: Findings, known: _Known, view: Workspace) -> None:
@@ -320,7 +382,7 @@ def _check_index(findings: Findings, known: _Known, view: Workspace) -> None:
         return
 
     def read() -> None:
-        _hold_index(folder)
+        manifest.hold(folder)
         _add_leftovers(findings, partial(_unnamed_of_index, folder), "no record names it")
         with open_index(view) as index:
             _compare_index(findings, known, view, index)
@@ -330,7 +392,7 @@ def _check_index(findings: Findings, known: _Known, view: Workspace) -> None:
 
 
 def _unnamed_of_index(folder: Path) -> list[Path]:
-    return [folder / name for name in manifest.names_of(folder) - _hold_index(folder)]
+    return [folder / name for name in manifest.names_of(folder) - manifest.hold(folder)]
 
 
 def _check_without_record(
@@ -367,12 +429,23 @@ def _check_looks(findings: Findings, view: Workspace) -> None:
         _check_arrays_left(findings, folder, name)
 
 
-def _check_hybrid(findings: Findings, view: Workspace) -> None:
+def _check_hybrid(findings: Findings, known: _Known, view: Workspace) -> None:
     path = view.hybrid_path
-    if os.path.lexists(path):
-        findings.note_unverified(path)
-        tune = "run `keyart tune`, or `keyart tune --reset`"
-        findings.is_fine(partial(open_hybrid, view), path, tune, Mend.TUNE, name_of(view))
+    if not os.path.lexists(path):
+        return
+    findings.note_unverified(path)
+    again = ("run `keyart tune`, or `keyart tune --reset`", Mend.TUNE, name_of(view))
+    if findings.is_fine(partial(open_hybrid, view), path, *again) and (stale := _stale_blend(known, view)):
+        findings.add(path, stale, *again)
+
+
+def _stale_blend(known: _Known, view: Workspace) -> str | None:
+    # What is damaged is named as such.
+    with suppress(KeyartError):
+        record = IndexRecord.read(view.index_dir)
+        compared = compared_by(record.similarity, centered=record.centered)
+        return None if known.ratings is None else stale_blend(open_hybrid(view), compared, known.ratings)
+    return None
 
 
 def _check_atlas(findings: Findings, known: _Known, view: Workspace) -> None:
@@ -432,7 +505,8 @@ def _wrong_with_model(known: _Known, name: str, path: Path) -> str | None:
         return problem_of(error)
     if known.ratings is not None and model.source != known.ratings:
         return "it was fitted on other ratings than there are now"
-    if known.films is not None and (unknown := set(model.movie_ids_.tolist()) - known.films):
+    # Answers leave removed films out of a model that was fitted before.
+    if known.films is not None and (unknown := set(model.movie_ids_.tolist()) - known.films - known.removed):
         return f"it holds films that the catalog lacks ({listed(sorted(unknown))})"
     return None
 
@@ -449,10 +523,19 @@ def _check_arrays_left(findings: Findings, folder: Path, name: str) -> None:
 
 def _check_folders(findings: Findings) -> None:
     """Look for what killed processes left, in every folder that is written into."""
-    for folder in lock_folders(findings.workspace):
+    workspace = findings.workspace
+    views = {view.encoder: view for view in (workspace, *list_encoders(workspace))}.values()
+    # Those of further posters are written into under the locks of the folders around them.
+    further = (workspace.posters_dir / "alternates", *map(alternates.index_dir, views))
+    for folder in (*lock_folders(workspace), *further):
         # Whoever holds the lock of the folder knows that these are leftovers, and has removed them.
         for path in (*filter(lambda one: is_partial(one.name), folder.glob(".*")), *folder.glob(f"{LOCK_NAME}.*.tmp")):
             _add_leftover(findings, path, "a process that was killed left it", lambda: True)
+
+
+def _check_removed(findings: Findings) -> None:
+    list_them = partial(removed_parts, findings.workspace)
+    _add_leftovers(findings, list_them, "the removal of an encoder was interrupted")
 
 
 def lock_folders(workspace: Workspace) -> Iterable[Path]:

@@ -13,6 +13,7 @@ import numpy as np
 from catalog.errors import ConfigError, DataError, IncompleteError, KeyartError, NotBuiltError
 from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
+from catalog.text import plural
 from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
 from features.encoders.pairs import takes_text
@@ -25,6 +26,7 @@ from index.options import IndexOptions, Target
 from index.plan import Plan
 from index.record import IndexRecord
 from index.source import FilmFeatures
+from keyart.pipeline.findings import problem_of
 from keyart.workspace import alternates
 from keyart.workspace.contents import fingerprint, open_ratings
 from keyart.workspace.encoders import has_index, list_encoders, name_of, open_view
@@ -209,14 +211,31 @@ def build_index(
         update = _IndexUpdate(workspace, store, features, options)
         manifest.clear_leftovers(workspace.index_dir)
         change = update.run(progress, on_plan)
-        n_alternates = _build_alternates(workspace, features)
-    notes = (*change.notes, *notes_on_gaps(workspace, features.movie_ids.tolist(), posters.read()))
+        n_alternates, further_notes = _build_alternates(workspace, features)
+    gaps = notes_on_gaps(workspace, features.movie_ids.tolist(), posters.read())
+    notes = (*change.notes, *gaps, *further_notes)
     return replace(change, notes=notes, n_alternates=n_alternates)
 
 
-def _build_alternates(workspace: Workspace, films: FilmFeatures) -> int:
-    """Bring the index of further posters up to date; returns how many it has."""
-    folder, features = alternates.index_dir(workspace), alternates.alternate_features(workspace)
+def _build_alternates(workspace: Workspace, films: FilmFeatures) -> tuple[int, tuple[str, ...]]:
+    """Bring the index of further posters up to date; returns how many it has, and a note where it loses some."""
+    folder, steps = alternates.index_dir(workspace), "run `keyart extract`, then `keyart build`"
+    try:
+        features = alternates.alternate_features(workspace)
+    except DataError as error:
+        return 0, (f"further posters are not compared: {problem_of(error)}; {steps}",)
+    n_indexed = _index_alternates(workspace, films, features)
+    if not n_indexed and folder.exists():
+        had_record = (folder / manifest.RECORD).exists()
+        manifest.remove_all(folder)
+        if had_record and (n_lacking := alternates.n_without_features(workspace)):
+            what = plural(n_lacking, "further poster has", "further posters have")
+            return 0, (f"{what} no features, so the index of them was removed; {steps}",)
+    return n_indexed, ()
+
+
+def _index_alternates(workspace: Workspace, films: FilmFeatures, features: FilmFeatures | None) -> int:
+    folder = alternates.index_dir(workspace)
     if features is not None and len(faulty_films(features)) < len(features):
         with CosineIndex.open(workspace.index_dir, films) as index:
             mark = fingerprint(features)
@@ -229,8 +248,6 @@ def _build_alternates(workspace: Workspace, films: FilmFeatures) -> int:
             with index.build_beside(features, mark) as further:
                 further.save(folder)
                 return len(further)
-    if folder.exists():
-        manifest.remove_all(folder)
     return 0
 
 

@@ -19,6 +19,7 @@ from cf.models.neighbors import ItemCosine
 from cf.registry import MODELS, model_class
 from features.encoders.pairs import takes_text
 from features.store import FeatureStore
+from index import manifest
 from index.record import IndexRecord
 from keyart.atlas.record import Atlas
 from keyart.atlas.record import record_path as atlas_record_path
@@ -233,9 +234,15 @@ def _damage_elsewhere(workspace: Workspace) -> Iterator[str]:
         name = "" if view.encoder == workspace.encoder else f"{name_of(view)}: "
         records = (view.looks_dir / "looks.json", view.cold_start_dir / "cold-start.json")
         checks: list[Callable[[], object]] = [partial(hold_arrays, path) for path in records if os.path.lexists(path)]
-        checks += [partial(_check_atlas, view), partial(open_hybrid, view)]
+        checks += [partial(_check_atlas, view), partial(open_hybrid, view), partial(_check_alternates, view)]
+        checks.append(partial(FeatureStore.open, alternates.features_dir(view)))
         for check in checks:
             yield from (f"{name}{reason}" for reason in _wrong_with(check))
+
+
+def _check_alternates(view: Workspace) -> None:
+    folder = alternates.index_dir(view)
+    read_stable(lambda: manifest.hold(folder), lambda: Snapshot.take([folder / manifest.RECORD]))
 
 
 def _check_atlas(view: Workspace) -> None:
@@ -259,7 +266,9 @@ def _n_waiting_alternates(workspace: Workspace) -> int:
     try:
         record = IndexRecord.read(alternates.index_dir(workspace))
         n_skipped = len(FeatureStore.open(alternates.features_dir(workspace)).skipped())
-    except (NotBuiltError, DataError):
+    except IncompleteError:
+        raise
+    except NotBuiltError:
         return len(listed)
     return len(listed) - record.n_films - len(record.left_out) - n_skipped
 

@@ -50,7 +50,8 @@ class Evidence:
         """Make the visual similarities exact of the films that ratings or content may lift."""
         if self.scan is None or self.scan.is_exact.all():
             return
-        alphas, _ = self.shares(self.cf.ids.astype(np.int64))
+        # Candidates are sorted; which of them an alpha is of does not matter here.
+        alphas, _ = self.shares(np.sort(self.cf.ids).astype(np.int64))
         if (alphas < 1).any():
             self.scan.settle(self.cf.ids)
         if len(self.content):

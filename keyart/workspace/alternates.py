@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -68,14 +67,32 @@ def list_alternates(workspace: Workspace) -> list[Alternate]:
 
 
 def alternate_features(workspace: Workspace) -> FilmFeatures | None:
-    """Memory-map the features of further posters that are there and unchanged; None where there are none."""
-    if not os.path.lexists(features_dir(workspace) / "features.json"):
-        return None
+    """Memory-map the features of further posters that are there and unchanged; None where there are none.
+
+    DataError where they are damaged or their record is lost.
+    """
 
     def read() -> FilmFeatures | None:
-        return _features(workspace, FeatureStore.open(features_dir(workspace)))
+        try:
+            store = FeatureStore.open(features_dir(workspace))
+        except NotBuiltError:
+            return None
+        return _features(workspace, store)
 
     return read_stable(read, lambda: FeatureStore.version(features_dir(workspace)))
+
+
+def n_without_features(workspace: Workspace) -> int:
+    """Count the further posters without features, but for those that could not be read."""
+    hashes = {one.path.stem: one.sha256 for one in list_alternates(workspace)}
+    if not hashes:
+        return 0
+    try:
+        store = FeatureStore.open(features_dir(workspace))
+    except NotBuiltError:
+        return len(hashes)
+    skipped = {str(one.picture_id) for one in store.skipped()}
+    return len(hashes.keys() - set(map(str, store.rows().of_posters(hashes).picture_ids.tolist())) - skipped)
 
 
 def _features(workspace: Workspace, store: FeatureStore) -> FilmFeatures | None:

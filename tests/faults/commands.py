@@ -182,10 +182,11 @@ _BUILT = ("load", "import", "extract", "build")
 
 
 def spoil(_: Inputs, case: Path) -> None:
-    """Damage a poster and lose the record of the index, and leave what killed processes may leave."""
+    """Damage a poster, lose records, and leave what killed processes may leave."""
     home = case / "ws"
     flip_bit(home / "posters" / "5.jpg")
-    (home / "index" / "index.json").unlink()
+    for name in ("index/index.json", "features/features-00000.json"):
+        (home / name).unlink()
     for name in ("ratings-0123456789abcdef.parquet", "features/features-00007.npy", "cf/item-cosine/.x.partial"):
         (home / name).write_bytes(b"left")
 

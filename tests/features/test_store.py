@@ -104,7 +104,7 @@ def test_drops_films_whose_poster_is_removed_or_replaced(store: FeatureStore) ->
 
 def test_dropping_images_removes_what_an_interrupted_run_left(store: FeatureStore) -> None:
     append(store, [1, 2])
-    append(store, [3])
+    append(store, [1, 2, 3])
     # The record of a shard is removed before its other files.
     (store.folder / "features-00000.json").unlink()
     assert store.drop([9]) == 0
@@ -320,6 +320,40 @@ def test_a_temporary_read_error_is_not_damage(store: FeatureStore, suffix: str) 
     kept.replace(path)
     assert store.remove_damaged() == Damage()
     assert store.rows(check=True).movie_ids.tolist() == [1]
+
+
+def test_a_shard_whose_record_is_lost_is_kept_until_its_features_can_be_computed_again(store: FeatureStore) -> None:
+    for movie_ids in ([3, 4], [1, 2]):
+        append(store, movie_ids)
+    (store.folder / "features-00001.json").unlink()
+    assert store.lost_shards() == {"features-00001": 2}
+    assert store.lost_shards(lambda movie_id, _: movie_id == 1) == {"features-00001": 1}
+    before = {path: path.read_bytes() for path in map(Path, map(str, store.unrecorded()))}
+    # The rows that remain are written anew, into no file that is there.
+    assert store.drop([3]) == 1
+    assert {path: path.read_bytes() for path in map(Path, map(str, store.unrecorded()))} == before
+    assert len(before) == 2
+    # Nothing proves that they are whole.
+    assert store.rows().movie_ids.tolist() == [4]
+    assert store.remove_damaged() == Damage()
+    assert store.unrecorded() == []
+
+
+@pytest.mark.parametrize("suffix", ["npy", "parquet"])
+def test_a_shard_without_a_record_that_is_not_whole_is_removed(store: FeatureStore, suffix: str) -> None:
+    append(store, [1, 2])
+    (store.folder / "features-00000.json").unlink()
+    path = store.folder / f"features-00000.{suffix}"
+    path.write_bytes(path.read_bytes()[:-1])
+    store.drop([9])
+    assert store.unrecorded() == []
+
+
+def test_images_that_are_gone_keep_no_shard_whose_record_is_lost(store: FeatureStore) -> None:
+    append(store, [1, 2])
+    (store.folder / "features-00000.json").unlink()
+    store.drop([1, 2])
+    assert store.unrecorded() == []
 
 
 # Skipped posters

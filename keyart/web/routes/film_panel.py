@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from catalog.errors import ConfigError, UnknownFilmError
 from keyart.web.errors import PROBLEMS
 from keyart.web.html import language_headers
+from keyart.web.keeping import keep_button
 from keyart.web.markup import Markup, element, joined
 from keyart.web.routes.films import FilmPath
 from keyart.web.schemas.details import FilmDetails
@@ -62,8 +63,8 @@ def _panel(film: FilmDetails, looks: list[Hit], liked: list[Hit], dots: Points, 
         element("div", _histogram(film, words), _place(film, dots, words), class_="charts"),
         element(
             "div",
-            _row(words("Looks alike"), by_looks, looks, words("It has no poster here to compare.")),
-            _row(words("Liked alike"), by_ratings, liked, words("Too few people have rated it to say.")),
+            _row(words("Looks alike"), by_looks, looks, words("It has no poster here to compare."), words),
+            _row(words("Liked alike"), by_ratings, liked, words("Too few people have rated it to say."), words),
             class_="rows",
         ),
     )
@@ -144,19 +145,20 @@ def _drawing(box: str, label: str, *shapes: Markup, **attributes: str) -> Markup
     return element("svg", *shapes, **written)
 
 
-def _row(name: str, side: _Side, hits: list[Hit], nothing: str) -> Markup:
-    content = element("ol", *(_hit(hit, side) for hit in hits), role="list") if hits else element("p", nothing)
+def _row(name: str, side: _Side, hits: list[Hit], nothing: str, words: Words) -> Markup:
+    films = (_hit(hit, side, words) for hit in hits)
+    content = element("ol", *films, role="list") if hits else element("p", nothing)
     return element("section", element("h3", name), content, aria_label=name, class_=side.style)
 
 
-def _hit(hit: Hit, side: _Side) -> Markup:
+def _hit(hit: Hit, side: _Side, words: Words) -> Markup:
     score = (hit.visual if side.style == "looks" else hit.cf) or 0.0
     label = f"{hit.title} ({hit.year})" if hit.year else hit.title
     if hit.has_poster:
         picture = element("img", src=f"posters/{hit.movie_id}?width=160", alt="", width=160, height=240)
     else:
-        words = joined(element("b", hit.title), element("i", str(hit.year or "")))
-        picture = element("span", words, class_="plain", aria_hidden="true")
+        title = joined(element("b", hit.title), element("i", str(hit.year or "")))
+        picture = element("span", title, class_="plain", aria_hidden="true")
     meter = element("meter", min=0, max=1, value=max(0.0, score), class_=side.style, aria_label=side.name)
     frame = element("span", picture, class_="frame")
     number = element("span", f"{side.name} {score:.2f}", class_="score")
@@ -168,4 +170,4 @@ def _hit(hit: Hit, side: _Side) -> Markup:
         data_film=hit.movie_id,
         title=label,
     )
-    return element("li", link, number, meter)
+    return element("li", link, keep_button(hit.movie_id, label, words), number, meter)

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from catalog.film import Film
 from keyart.web.html import answer
 from keyart.web.html import page as filled
+from keyart.web.keeping import keep_button
 from keyart.web.markup import Markup, element
 from keyart.web.services.films import FilmService
 from keyart.web.words import Words, words_for
@@ -28,12 +29,15 @@ def add_first_page(app: FastAPI, service: FilmService, pool: WorkerPool) -> None
     @app.get("/", include_in_schema=False)
     async def page(request: Request) -> Response:
         is_first, words = not any(name in request.query_params for name in _QUESTIONS), words_for(request)
-        first = await pool.run(_first_of, service, words) if is_first else Markup()
+        genre = request.query_params.get("wall")
+        first = await pool.run(_first_of, service, words, genre) if is_first else Markup()
         content = _page(first, words, request.url.query)
         return answer(request, content, words)
 
 
-def _first_of(service: FilmService, words: Words) -> Markup:
+def _first_of(service: FilmService, words: Words, genre: str | None) -> Markup:
+    if genre and genre in service.genres():
+        return _first_of_genre(genre, service.well_known(_N_POSTERS, genre), words)
     return _first(service.well_known(_N_POSTERS), words, takes_text=service.is_known_to_take_text())
 
 
@@ -61,11 +65,17 @@ def _first(films: list[Film], words: Words, *, takes_text: bool) -> Markup:
             class_="hero",
         ),
         _list(_examples(films, words, takes_text=takes_text), "ul", id="examples", aria_label=words("Examples")),
-        _list(map(_poster, range(len(films)), films), "ol", id="wall", aria_label=words("Well-known films")),
+        _wall(films, words),
         id="first",
         tabindex=-1,
         aria_labelledby="first-name",
     )
+
+
+def _first_of_genre(genre: str, films: list[Film], words: Words) -> Markup:
+    name = words("Well-known films: {genre}", genre=words(genre))
+    heading = element("h2", name, id="first-name")
+    return element("section", heading, _wall(films, words), id="first", aria_labelledby="first-name")
 
 
 def _introduction(words: Words, *, takes_text: bool) -> str:
@@ -84,9 +94,14 @@ def _list(items: Iterable[Markup], kind: str, **attributes: str) -> Markup:
     return element(kind, *items, role="list", **attributes)
 
 
-def _poster(rank: int, film: Film) -> Markup:
+def _wall(films: list[Film], words: Words) -> Markup:
+    items = (_poster(rank, film, words) for rank, film in enumerate(films))
+    return _list(items, "ol", id="wall", aria_label=words("Well-known films"))
+
+
+def _poster(rank: int, film: Film, words: Words) -> Markup:
     link = element("a", _image(film, film.label, at_once=rank < _N_AT_ONCE), href=f"?film={film.movie_id}")
-    return element("li", link, title=film.label)
+    return element("li", link, keep_button(film.movie_id, film.label, words), title=film.label)
 
 
 def _image(film: Film, alt: str, *, at_once: bool = True) -> Markup:

@@ -14,7 +14,8 @@ export function keepButton(movieId, label, button = element("button", { type: "b
   return button;
 }
 
-function show() {
+// Shows on every button whether its film is kept, as after the server has written some.
+export function showKept() {
   const films = kept();
   at("to-shortlist").textContent = films.length ? t("Shortlist ({n})", { n: films.length }) : t("Shortlist");
   for (const button of document.querySelectorAll("[data-keep]")) {
@@ -32,5 +33,5 @@ addEventListener("click", ({ target }) => {
   const button = target.closest?.("[data-keep]");
   if (button) toggle(Number(button.dataset.keep));
 });
-onKept(show);
-show();
+onKept(showKept);
+showKept();

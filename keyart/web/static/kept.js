@@ -1,6 +1,6 @@
 // The shortlist: films that somebody keeps, by movie_id, in the order of keeping. This browser has it, no server.
 const NAME = "keyart-shortlist";
-export const MOST_KEPT = 500; // films, which the API takes
+export const MOST_KEPT = 500; // films, which the API describes at once
 let memory = []; // of this page, where the browser stores nothing
 
 export function kept() {

@@ -1,6 +1,7 @@
 // What the server writes of one film, beside its poster: tags, ratings, colors, links, and who is like it.
 import { opens } from "./card.js";
 import { orPlain } from "./film.js";
+import { showKept } from "./keeping.js";
 import { at, element } from "./parts.js";
 import { fetchPiece } from "./requests.js";
 import { report } from "./status.js";
@@ -33,6 +34,7 @@ async function load(movieId, links, signal) {
     for (const link of films()) opens(link, links.pivot);
     for (const image of at("panel").querySelectorAll(".frame img")) orPlain(image, { title: image.closest("a").title });
     showLinks(links);
+    showKept();
   } catch (error) {
     if (!signal.aborted) fail(error, movieId, links);
   }

@@ -1,7 +1,8 @@
 // Films for a new user to rate; one that was not seen is replaced by the next.
 import { poster, titled } from "./film.js";
+import { MOST_KEPT } from "./kept.js";
 import { element } from "./parts.js";
-import { RequestError, fetchJson } from "./requests.js";
+import { fetchJson } from "./requests.js";
 import { stars } from "./stars.js";
 import { t } from "./words.js";
 
@@ -15,7 +16,7 @@ export class Rating {
     this.rate = rate;
     this.cards = new Map(); // by movie_id, in the order of the page
     this.rated = new Map();
-    this.known = new Map(); // films of a file of ratings, which need not be requested
+    this.known = new Map(); // films that need not be requested, such as those of a file of ratings
     this.passed = new Set();
     this.unknown = new Set(); // a link may name a film that is not here
     this.waiting = [];
@@ -39,8 +40,8 @@ export class Rating {
     // What was rated last counts, even if earlier ratings still wait for their films.
     const rated = this.rated;
     const missing = [...rated.keys()].filter((movieId) => !this.cards.has(movieId) && !this.unknown.has(movieId));
-    const films = await Promise.all(missing.map((movieId) => this.film(movieId)));
-    for (const film of films) if (film) this.list.append(this.card(film));
+    await this.learn(missing.filter((movieId) => !this.known.has(movieId)));
+    for (const movieId of missing) if (this.known.has(movieId)) this.list.append(this.card(this.known.get(movieId)));
     for (const [movieId, card] of this.cards) card.show(this.rated.get(movieId) ?? 0);
     while (this.cards.size < Math.max(AT_LEAST, rated.size + SPARE)) {
       const film = await this.next();
@@ -53,15 +54,14 @@ export class Rating {
     for (const film of films) this.known.set(film.movie_id, film);
   }
 
-  async film(movieId) {
-    if (this.known.has(movieId)) return this.known.get(movieId);
-    try {
-      return await fetchJson(`api/films/${movieId}`);
-    } catch (error) {
-      if (!(error instanceof RequestError) || error.passes) throw error;
-      this.unknown.add(movieId);
-      return null;
-    }
+  // In as few requests as the API takes.
+  async learn(movieIds) {
+    const parts = Array.from({ length: Math.ceil(movieIds.length / MOST_KEPT) }, (_, n) => movieIds.slice(n * MOST_KEPT, (n + 1) * MOST_KEPT));
+    await Promise.all(parts.map(async (part) => {
+      const { films, missing } = await fetchJson(`api/shortlist.json?${new URLSearchParams(part.map((movieId) => ["film", movieId]))}`);
+      this.know(films);
+      for (const movieId of missing) this.unknown.add(movieId);
+    }));
   }
 
   async next() {

@@ -1,5 +1,6 @@
 // Films that are shown, not rated: a recommendation, and what a user liked.
 import { poster, titled } from "./film.js";
+import { keepButton } from "./keeping.js";
 import { element, ratings } from "./parts.js";
 import { number, t } from "./words.js";
 
@@ -12,6 +13,8 @@ const REASONS = {
 function link(film) {
   return element("a", { className: "hit", href: `./?film=${film.movie_id}` }, poster(film), element("strong", { textContent: titled(film) }));
 }
+
+const actions = (film) => element("div", { className: "acts" }, keepButton(film.movie_id, titled(film)));
 
 const listed = (texts) => texts.reduce((one, other) => t("{one} and {other}", { one, other }));
 
@@ -31,10 +34,11 @@ export function recommended(film, givesStars, person) {
   if (film.new) made.querySelector("strong").prepend(element("span", { className: "new", textContent: t("new") }), " ");
   else numbers.append(element("span", { textContent: ratings(film.n_ratings) }));
   const sentences = [film.new && t("Nobody has rated it yet."), reasonOf(film, person)].filter(Boolean);
-  made.append(element("small", { className: "faint", textContent: sentences.join(" ") }));
+  made.append(element("small", { className: "faint", textContent: sentences.join(" ") }), actions(film));
   return made;
 }
 
 export function liked(film) {
-  return element("li", {}, link(film), element("span", { className: "numbers", textContent: t("{mean} stars", { mean: number(film.rating) }) }));
+  const stars = element("span", { className: "numbers", textContent: t("{mean} stars", { mean: number(film.rating) }) });
+  return element("li", {}, link(film), stars, actions(film));
 }

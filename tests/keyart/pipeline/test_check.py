@@ -30,6 +30,7 @@ from keyart.similarity.blending import open_hybrid
 from keyart.workspace import contents
 from keyart.workspace.layout import Workspace
 from tests.damage import flip_bit, unreadable
+from tests.faults.small_workspace import make_workspace
 from tests.keyart.conftest import Run
 
 pytestmark = pytest.mark.heavy
@@ -134,7 +135,8 @@ def test_parts_that_do_not_fit_are_named(whole: Path, movielens: Path, tastes: P
     (other / "ratings.csv").write_text("\n".join(lines[:-5]))
     pipeline.load(whole, other)
     found = {finding.path: finding for finding in pipeline.check(whole).findings}
-    assert {"cf/item-cosine/item-cosine.json", "cf/most-rated/most-rated.json"} == found.keys()
+    assert {"cf/item-cosine/item-cosine.json", "cf/most-rated/most-rated.json", "hybrid.json"} == found.keys()
+    assert found["hybrid.json"].problem == "the blend was tuned on ratings loaded earlier"
     assert "it was fitted on other ratings than there are now" in found["cf/most-rated/most-rated.json"].problem
     # With other posters.
     shutil.copy(tastes / "posters" / "3.jpg", other / "posters" / "2.jpg")
@@ -465,3 +467,46 @@ def test_what_cannot_be_read_for_a_while_is_no_damage(whole: Path, pattern: str,
     assert "mended" not in outcome.out
     assert contents_of(whole) == before
     assert pipeline.check(whole).is_whole
+
+
+def test_features_whose_record_is_lost_are_kept_where_the_network_is_gone(tmp_path: Path) -> None:
+    home = make_workspace(tmp_path)
+    record, network = home / "features" / "features-00000.json", tmp_path / "network.onnx"
+    lost, kept = record.read_bytes(), network.rename(tmp_path / "kept.onnx")
+    record.unlink()
+    before = contents_of(home / "features")
+    report = pipeline.check(home, repair=True)
+    finding = next(one for one in report.findings if one.path == "features/features-00000.json")
+    assert "12 posters have no features that are known to be whole" in finding.problem
+    assert finding.remedy.startswith("put back a copy of it, or run `keyart extract")
+    assert any("was not mended" in note and "network.onnx" in note for note in report.notes)
+    assert contents_of(home / "features") == before
+    record.write_bytes(lost)
+    assert pipeline.check(home, repair=True).is_whole
+    # With the network, they are computed again, and the files without a record go.
+    record.unlink()
+    kept.rename(network)
+    assert pipeline.check(home, repair=True).is_whole
+    assert len(list((home / "features").glob("*.npy"))) == 1
+
+
+def test_an_interrupted_removal_of_an_encoder_is_named_and_finished(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Workspace.open(whole).with_encoder("other")
+    shutil.copytree(whole / "features", other.features_dir)
+
+    def interrupted(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as changed:
+        changed.setattr("keyart.pipeline.encoders.remove_for_good", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.remove_encoder(whole, "other")
+    (left,) = (whole / "encoders").iterdir()
+    (finding,) = pipeline.check(whole).findings
+    assert finding.path == f"encoders/{left.name}"
+    assert "the removal of an encoder was interrupted: a leftover" in finding.problem
+    report = pipeline.check(whole, repair=True)
+    assert (report.mended, report.is_whole) == ((f"encoders/{left.name} was removed",), True)
+    assert not left.exists()

@@ -489,3 +489,16 @@ def test_films_that_come_later_pass_through_the_embedding(many: Workspace, backb
     assert report.index.embedding == first.embedding
     with keyart.open(many.home) as engine:
         assert {hit.movie_id for hit in engine.similar(5, k=3, alpha=1).hits} == {1, *TWINS}
+
+
+def test_a_shortlist_ranks_films_that_ratings_lift_as_the_exact_index_does(tastes_home: Path) -> None:
+    """The films that ratings name are in the order of their similarity, not of their ids."""
+
+    def ranked() -> list[list[int]]:
+        with keyart.open(tastes_home) as engine:
+            return [[hit.movie_id for hit in engine.similar(film, 5)] for film in range(1, 41, 4)]
+
+    build(tastes_home, IndexOptions(kind="exact", rebuild=True))
+    right = ranked()
+    build(tastes_home, IndexOptions(kind="shortlist", rebuild=True))
+    assert ranked() == right

@@ -15,7 +15,9 @@ from keyart import NewFilm, pipeline
 from keyart.pipeline.status import read_status
 from keyart.workspace.layout import Workspace
 from posters.store import PosterStore
+from tests.damage import flip_bit
 from tests.keyart.conftest import Run
+from tests.keyart.pipeline.test_alternates import put_alternates
 
 pytestmark = pytest.mark.heavy
 
@@ -146,3 +148,71 @@ def test_build_says_that_an_index_has_lost_its_features(home: Path) -> None:
     assert files_of(home / "index") == before
     with pytest.raises(KeyartError):
         FeatureStore.open(home / "features")
+
+
+@pytest.fixture
+def further(home: Path) -> Path:
+    """A workspace with a further poster of a film, which is compared."""
+    put_alternates(home, 5, 2)
+    pipeline.extract_missing(home)
+    assert pipeline.build(home).n_alternates == 1
+    assert pipeline.check(home).is_whole
+    assert read_status(Workspace.open(home)).notes == ()
+    return home
+
+
+@pytest.mark.parametrize("pattern", ["*.npz", "*.faiss", "index.json"])
+@pytest.mark.parametrize("harm", [flip_bit, Path.unlink])
+def test_a_damaged_index_of_further_posters_is_named_by_info(
+    further: Path, pattern: str, harm: Callable[[Path], None]
+) -> None:
+    (path,) = (further / "index" / "alternates").glob(pattern)
+    harm(path)
+    found = read_status(Workspace.open(further))
+    assert any(str(path.parent) in reason for reason in found.damaged), found.damaged
+    assert {one.path for one in pipeline.check(further).findings} == {"index/alternates/index.json"}
+    assert pipeline.check(further, repair=True).is_whole
+
+
+def test_further_posters_whose_record_is_lost_are_not_forgotten(further: Path) -> None:
+    (further / "features" / "alternates" / "features.json").unlink()
+    before = files_of(further / "index" / "alternates")
+    (reason,) = read_status(Workspace.open(further)).damaged
+    assert "features.json, which tells what they are of, is missing" in reason
+    notes = " ".join(pipeline.build(further).notes)
+    assert "further posters are not compared: " in notes
+    assert "run `keyart extract" in notes
+    assert files_of(further / "index" / "alternates") == before
+    assert pipeline.check(further, repair=True).is_whole
+    assert pipeline.build(further).n_alternates == 1
+
+
+def test_build_says_that_further_posters_have_lost_their_features(further: Path) -> None:
+    shutil.rmtree(further / "features" / "alternates")
+    assert "1 further poster has no features" in {one.problem for one in pipeline.check(further).findings}
+    notes = " ".join(pipeline.build(further).notes)
+    assert "1 further poster has no features, so the index of them was removed; run `keyart extract" in notes
+
+
+def test_check_compares_further_posters_with_what_is_made_of_them(further: Path) -> None:
+    def problems() -> dict[str, str]:
+        return {one.path: one.problem for one in pipeline.check(further).findings}
+
+    shutil.rmtree(further / "index" / "alternates")
+    assert problems() == {"index/alternates/index.json": "it is missing, though further posters have features"}
+    pipeline.build(further)
+    put_alternates(further, 5, 88)
+    assert problems()["features/alternates"] == "1 further poster has no features"
+    pipeline.extract_missing(further)
+    lost = "it was built from other further posters or features than there are now"
+    assert problems() == {"index/alternates/index.json": lost}
+    assert pipeline.check(further, repair=True).is_whole
+
+
+def test_partial_files_of_further_posters_are_leftovers(further: Path) -> None:
+    names = [f"{folder}/alternates/.x.partial" for folder in ("posters", "features", "index")]
+    for name in names:
+        (further / name).write_bytes(b"half")
+    assert sorted(one.path for one in pipeline.check(further).findings) == sorted(names)
+    assert pipeline.check(further, repair=True).is_whole
+    assert not any((further / name).exists() for name in names)

@@ -24,6 +24,7 @@ from keyart.pipeline import removals
 from keyart.pipeline.additions import add
 from keyart.pipeline.features import extract_missing
 from keyart.pipeline.index import build
+from keyart.pipeline.integrity import check
 from keyart.pipeline.movielens import load
 from keyart.pipeline.removals import remove
 from keyart.pipeline.status import read_status
@@ -126,6 +127,15 @@ def test_models_that_were_fitted_before_go_without_removed_films(tastes_home: Pa
     for listing in (("clusters", *least), ("map", *least), ("best", *least), ("most-rated",)):
         outcome = run("explore", *listing, "-k", "50", "--home", tastes_home)
         assert (outcome.code, f"ilm {best} " in outcome.out) == (0, False), outcome.err
+
+
+def test_info_check_and_answers_agree_on_models_that_hold_a_removed_film(tastes_home: Path, run: Run) -> None:
+    assert run("fit", "ease", "--home", tastes_home).code == 0
+    remove(tastes_home, [2])
+    words = ("recommend", "4", "--model", "ease", "--json", "--home", tastes_home)
+    assert json.loads(run(*words).out)["notes"] == []
+    assert read_status(Workspace.open(tastes_home)).notes == ()
+    assert check(tastes_home).findings == ()
 
 
 def test_the_last_films_take_the_index_with_them(home: Path) -> None:

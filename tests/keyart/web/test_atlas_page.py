@@ -275,6 +275,17 @@ def test_a_lasso_selects_what_it_encloses_and_a_link_shows_it(page: Page, browse
     linked.close()
 
 
+def test_films_of_the_map_are_kept_one_by_one_or_all_that_are_selected(page: Page) -> None:
+    look(page, "/atlas?film=7")
+    page.get_by_role("button", name="Keep Film 7 (1957)").click()
+    expect(page, "#to-shortlist").to_have_text("Shortlist (1)")
+    page.get_by_role("button", name="Select all in view").click()
+    page.get_by_role("button", name="Keep all").click()
+    expect(page, "#status").to_have_text("All are on your shortlist.")
+    n_selected = len(page.url.partition("selected=")[2].partition("&")[0].split(","))
+    expect(page, "#to-shortlist").to_have_text(f"Shortlist ({n_selected})")
+
+
 def test_the_space_bar_selects_the_film(page: Page) -> None:
     look(page, "/atlas?film=7")
     page.locator("#canvas").focus()

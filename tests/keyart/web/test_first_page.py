@@ -50,7 +50,8 @@ def test_hostile_titles_stay_text() -> None:
     films = [Film(movie_id, HOSTILE, 1990 + movie_id) for movie_id in range(1, 7)]
     page = parsed(_first(films, ENGLISH, takes_text=True))
     assert {name for name, _ in page.found} == {
-        "section", "div", "h2", "p", "label", "strong", "span", "ul", "ol", "li", "a", "b", "img"
+        "section", "div", "h2", "p", "label", "strong", "span", "ul", "ol", "li", "a", "b", "img",
+        "button",
     }  # fmt: skip
     assert {attributes.get("src") for name, attributes in page.found if name == "img"} == {
         f"posters/{film.movie_id}?width=160" for film in films

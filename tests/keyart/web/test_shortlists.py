@@ -80,10 +80,10 @@ def test_films_are_kept_while_browsing_and_shown_on_a_page_of_their_own(people_p
     page.keyboard.press("Space")
     expect(page, "#keep").to_have_attribute("aria-pressed", "true")
     for title in titles:
-        page.get_by_role("button", name=f"Keep {title}").click()
+        page.locator("#hits").get_by_role("button", name=f"Keep {title}").click()
     expect(page, "#to-shortlist").to_have_text("Shortlist (3)")
-    page.get_by_role("button", name=f"Keep {titles[0]}").click()
-    page.get_by_role("button", name=f"Keep {titles[0]}").click()
+    page.locator("#hits").get_by_role("button", name=f"Keep {titles[0]}").click()
+    page.locator("#hits").get_by_role("button", name=f"Keep {titles[0]}").click()
     # Another film's page, and another page, know of them.
     page.locator(".hit", has_text=titles[0]).click()
     expect(page, "#name").to_have_text(titles[0])
@@ -118,6 +118,22 @@ def test_films_are_kept_while_browsing_and_shown_on_a_page_of_their_own(people_p
     page.get_by_role("link", name="Look-alikes of all").click()
     expect_hits(page)
     expect(page, "#like li").to_have_count(2)
+
+
+@NEEDS_CHROMIUM
+def test_films_are_kept_wherever_a_page_shows_them(people_page: Page) -> None:
+    page = people_page
+    places = ("/", "#wall li"), ("/?film=22", "#panel .rows li"), ("/user?rated=22-4.5,24-5,26-4", "#hits li")
+    for n, (address, film) in enumerate(places, 1):
+        page.goto(address)
+        page.locator(film).locator("[data-keep][aria-pressed=false]").first.click()
+        expect(page, "#to-shortlist").to_have_text(f"Shortlist ({n})")
+    # What the server writes later is shown as kept, too.
+    page.goto("/?film=22")
+    expect(page, "#panel .rows [data-keep][aria-pressed=true] >> nth=0").to_be_visible()
+    page.goto("/user?user=2")
+    page.locator("#best [data-keep][aria-pressed=false]").first.click()
+    expect(page, "#to-shortlist").to_have_text("Shortlist (4)")
 
 
 @NEEDS_CHROMIUM

@@ -258,6 +258,15 @@ def test_a_file_of_ratings_is_chosen_or_dropped(page: Page) -> None:
     expect(page, "#count").to_have_text("4 of 10")
 
 
+def test_rated_films_are_asked_for_at_once(page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto("/user?rated=" + ",".join(f"{movie_id}-4" for movie_id in range(1, 31)) + ",999-4")
+    expect(page, "#films li").to_have_count(33)
+    assert sum("/api/shortlist.json?" in url for url in asked) == 1
+    assert not [url for url in asked if re.search(r"/api/films/\d", url)]
+
+
 def test_more_ratings_than_an_address_takes_are_kept_beside_it(page: Page) -> None:
     page.goto("/user")
     many = [[movie_id, 4.5] for movie_id in range(1, 1001)]

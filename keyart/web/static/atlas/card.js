@@ -1,4 +1,5 @@
 // The card beside a film that is pointed at.
+import { keepButton } from "../keeping.js";
 import { english, t } from "../words.js";
 
 const GAP = 14;
@@ -6,12 +7,14 @@ const GAP = 14;
 export function showCard(card, films, camera, row, hovering) {
   card.hidden = row === null;
   if (row === null) return;
-  const [image, text] = card.children;
+  const [link, keep] = card.children;
+  const [image, text] = link.children;
   const [title, facts, cluster] = text.children;
   const movieId = films.movieIds[row];
   const address = `posters/${movieId}?width=160`;
   if (!image.src.endsWith(address)) image.src = address;
-  card.href = `./?film=${movieId}`;
+  link.href = `./?film=${movieId}`;
+  if (Number(keep.dataset.keep) !== movieId) keepButton(movieId, films.label(row), keep);
   // With a mouse the poster itself is pressed; a finger, which hides it, and the keyboard have the card.
   card.classList.toggle("hovering", hovering);
   title.textContent = films.label(row);

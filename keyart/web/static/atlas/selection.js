@@ -1,5 +1,8 @@
 // The films that were selected: how many, which, and as a file.
+import { keep, kept } from "../kept.js";
+import { FULL } from "../keeping.js";
 import { save } from "../parts.js";
+import { say } from "../status.js";
 import { count, t } from "../words.js";
 
 const LISTED = 300;
@@ -27,6 +30,10 @@ export class Selection {
     this.changed = changed;
     at("csv").addEventListener("click", () => save(new Blob([asCsv(this.#records())], { type: "text/csv" }), "films.csv"));
     at("json").addEventListener("click", () => save(new Blob([this.#asJson()], { type: "application/json" }), "films.json"));
+    at("keep-all").addEventListener("click", () => {
+      const isKept = keep([...kept(), ...this.rows.map((row) => films.movieIds[row])]);
+      say(isKept ? t("All are on your shortlist.") : FULL);
+    });
     at("clear").addEventListener("click", () => { this.take([]); at("view").focus(); });
   }
 
@@ -42,7 +49,7 @@ export class Selection {
     this.rows = [...rows].sort((one, other) => this.films.title[one].localeCompare(this.films.title[other]));
     const n = rows.length;
     this.at("count").textContent = n ? count(n, "{n} film is selected.", "{n} films are selected.") : t("No film is selected.");
-    for (const id of ["csv", "json", "clear", "titles"]) this.at(id).hidden = !n;
+    for (const id of ["csv", "json", "keep-all", "clear", "titles"]) this.at(id).hidden = !n;
     this.at("titles").replaceChildren(...this.rows.slice(0, LISTED).map((row) => {
       const link = Object.assign(document.createElement("a"), { href: `./?film=${this.films.movieIds[row]}`, textContent: this.films.label(row) });
       const item = document.createElement("li");
