@@ -27,6 +27,7 @@ from index.build import faulty_films
 from index.cosine import CosineIndex
 from index.record import IndexRecord
 from keyart.atlas.record import Atlas, files_of
+from keyart.pipeline.encoders import removed_parts
 from keyart.pipeline.findings import Findings, Mend, fails, problem_of
 from keyart.similarity.blending import compared_by, open_hybrid, stale_blend
 from keyart.workspace import alternates
@@ -78,6 +79,7 @@ def check_workspace(
         _check_atlas(findings, known, view)
     _check_models(findings, known)
     _check_folders(findings)
+    _check_removed(findings)
     return findings
 
 
@@ -327,8 +329,12 @@ def _check_alternates(findings: Findings, view: Workspace) -> None:
     extract = ("run `keyart extract`", Mend.EXTRACT, name)
     if os.path.lexists(folder):
         with findings.of(folder, *extract):
-            for stem, problem in FeatureStore.open(folder).damaged_shards().items():
+            store = FeatureStore.open(folder)
+            for stem, problem in store.damaged_shards().items():
                 findings.add(folder / f"{stem}.npy", problem, *extract)
+            if store.identity.whitening_sha256:
+                findings.is_fine(store.whitening, folder / "whitening.npz", *extract)
+            findings.is_fine(store.skipped, folder / "skipped.json", *extract)
     folder = alternates.index_dir(view)
     if os.path.lexists(folder / manifest.RECORD) or manifest.names_of(folder):
         with findings.of(folder / manifest.RECORD, "run `keyart build`", Mend.BUILD, name):
@@ -528,6 +534,11 @@ def _check_folders(findings: Findings) -> None:
         # Whoever holds the lock of the folder knows that these are leftovers, and has removed them.
         for path in (*filter(lambda one: is_partial(one.name), folder.glob(".*")), *folder.glob(f"{LOCK_NAME}.*.tmp")):
             _add_leftover(findings, path, "a process that was killed left it", lambda: True)
+
+
+def _check_removed(findings: Findings) -> None:
+    list_them = partial(removed_parts, findings.workspace)
+    _add_leftovers(findings, list_them, "the removal of an encoder was interrupted")
 
 
 def lock_folders(workspace: Workspace) -> Iterable[Path]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from catalog.errors import ConfigError
@@ -95,11 +97,21 @@ def _discard(workspace: Workspace, path: Path) -> None:
 
 def _finish_removals(workspace: Workspace) -> None:
     """Remove the files of parts that were taken out of their places, also those of an interrupted removal."""
-    for path in workspace.encoders_dir.glob(f"{_REMOVED}*"):
-        try:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-        except OSError as error:
-            raise write_error(path, error, "remove") from error
+    for path in removed_parts(workspace):
+        remove_for_good(path)
+
+
+def removed_parts(workspace: Workspace) -> list[Path]:
+    """List the parts that were taken out of their places, and whose files are still there."""
+    return sorted(workspace.encoders_dir.glob(f"{_REMOVED}*"))
+
+
+def remove_for_good(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it."""
+    try:
+        while os.path.lexists(path):
+            # Another process may remove the same.
+            with suppress(FileNotFoundError):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    except OSError as error:
+        raise write_error(path, error, "remove") from error

@@ -16,6 +16,7 @@ from catalog.io.locks import check_idle, exclusive
 from catalog.io.progress import Progress, shown, silent
 from catalog.text import plural
 from keyart.pipeline.checks import check_workspace, lock_folders
+from keyart.pipeline.encoders import remove_for_good
 from keyart.pipeline.findings import Fault, Finding, Findings, Mend
 from keyart.workspace.encoders import list_encoders, name_of
 from keyart.workspace.hints import complete, home_option, names_workspace
@@ -244,7 +245,7 @@ def _mend_leftover(workspace: Workspace, finding: Fault, progress: Progress) -> 
     with exclusive(next(one for one in path.parents if one in folders)):
         if not finding.stands():
             return None
-        remove_file(path)
+        remove_for_good(path)
     return f"{finding.path} was removed"
 
 

@@ -488,3 +488,25 @@ def test_features_whose_record_is_lost_are_kept_where_the_network_is_gone(tmp_pa
     kept.rename(network)
     assert pipeline.check(home, repair=True).is_whole
     assert len(list((home / "features").glob("*.npy"))) == 1
+
+
+def test_an_interrupted_removal_of_an_encoder_is_named_and_finished(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Workspace.open(whole).with_encoder("other")
+    shutil.copytree(whole / "features", other.features_dir)
+
+    def interrupted(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as changed:
+        changed.setattr("keyart.pipeline.encoders.remove_for_good", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.remove_encoder(whole, "other")
+    (left,) = (whole / "encoders").iterdir()
+    (finding,) = pipeline.check(whole).findings
+    assert finding.path == f"encoders/{left.name}"
+    assert "the removal of an encoder was interrupted: a leftover" in finding.problem
+    report = pipeline.check(whole, repair=True)
+    assert (report.mended, report.is_whole) == ((f"encoders/{left.name} was removed",), True)
+    assert not left.exists()
