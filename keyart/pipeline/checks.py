@@ -258,6 +258,9 @@ def _check_features(findings: Findings, known: _Known, view: Workspace) -> None:
     try:
         store = FeatureStore.open(folder)
     except NotBuiltError:
+        if has_index(view):
+            problem = "it is missing, though an index was built of its features"
+            findings.add(folder, problem, f"{_COPY}, or {extract} with the network's name")
         return
     except KeyartError as error:
         findings.add_error(folder / "features.json", error, f"{extract} --rebuild with the network's name")
@@ -326,8 +329,12 @@ def _check_alternates(findings: Findings, view: Workspace) -> None:
     extract = ("run `keyart extract`", Mend.EXTRACT, name)
     if os.path.lexists(folder):
         with findings.of(folder, *extract):
-            for stem, problem in FeatureStore.open(folder).damaged_shards().items():
+            store = FeatureStore.open(folder)
+            for stem, problem in store.damaged_shards().items():
                 findings.add(folder / f"{stem}.npy", problem, *extract)
+            if store.identity.whitening_sha256:
+                findings.is_fine(store.whitening, folder / "whitening.npz", *extract)
+            findings.is_fine(store.skipped, folder / "skipped.json", *extract)
     folder = alternates.index_dir(view)
     if os.path.lexists(folder / manifest.RECORD) or manifest.names_of(folder):
         with findings.of(folder / manifest.RECORD, "run `keyart build`", Mend.BUILD, name):

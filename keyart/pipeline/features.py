@@ -260,10 +260,13 @@ def _extract_alternates(view: Workspace, progress: Progress) -> ExtractReport | 
 
 
 def _has_all(folder: Path, store: FeatureStore, pictures: Sequence[Picture]) -> bool:
-    """Return whether a folder has the features of these images, and no others."""
+    """Return whether a folder has the features of these images, and no others, and what lies beside them is whole."""
     try:
         further = FeatureStore.open(folder)
         rows = further.rows(check=True)
+        # Damaged ones are written again with the features.
+        further.whitening()
+        further.skipped()
     except (NotBuiltError, DataError):
         return False
     known = dict(zip(rows.picture_ids.tolist(), rows.poster_sha256s, strict=True))

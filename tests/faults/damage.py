@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import keyart
 from catalog.errors import KeyartError
+from features.options import ExtractOptions
+from index.options import IndexOptions
 from keyart import pipeline
 from keyart.atlas.build import AtlasOptions, make_atlas
 from keyart.pipeline.status import read_status
@@ -19,7 +21,8 @@ from keyart.web.services.atlas import AtlasService
 from keyart.web.services.thumbnails import Thumbnails
 from keyart.workspace.layout import Workspace
 from tests.damage import flipped
-from tests.faults.small_workspace import N_FILMS, make_workspace
+from tests.faults.small_workspace import N_FILMS, make_workspace, save_network
+from tests.keyart.pipeline.test_alternates import put_alternates
 
 # The kinds of files, by the patterns of their names.
 KINDS = (
@@ -31,6 +34,19 @@ KINDS = (
     *("looks/looks.json", "looks/*.npz", "cf/cold-start/cold-start.json", "cf/cold-start/*.npz"),
     *("cf/item-cosine/item-cosine.json", "cf/item-cosine/*.npz", "cf/ease/ease.json", "cf/ease/*.npz"),
     *("atlas/atlas.json", "atlas/*.npz", "atlas/*.webp"),
+)
+# Those of a workspace with two encoders, one of whitened features, shortlists, and further posters of a film.
+FURTHER_KINDS = (
+    *("posters/alternates/*.jpg", "workspace.json", "posters/posters.sqlite", "features/features.json"),
+    *("index/index.json", "index/*-basis.npy", "index/*-lengths.npz", "index/*.faiss"),
+    *("index/alternates/index.json", "index/alternates/*.faiss", "index/alternates/*.npz"),
+    *(f"features/alternates/{name}" for name in ("features.json", "features-*.npy", "features-*.parquet")),
+    *("features/alternates/features-*.json", "features/alternates/skipped.json"),
+    *(f"encoders/other/features/{name}" for name in ("features.json", "whitening.npz", "features-*.npy")),
+    *("encoders/other/features/features-*.parquet", "encoders/other/features/features-*.json"),
+    *(f"encoders/other/index/{name}" for name in ("index.json", "*-basis.npy", "*-lengths.npz", "*.faiss")),
+    *("encoders/other/features/alternates/whitening.npz", "encoders/other/features/alternates/features-*.npy"),
+    *("encoders/other/index/alternates/index.json", "encoders/other/index/alternates/*.npz"),
 )
 # Without them, nothing shows that they were there.
 RECORDS = frozenset(
@@ -46,6 +62,7 @@ _REVISION = frozenset((*range(24, 28), *range(68, 72)))
 _USUAL = "the blend was tuned: looks count for"
 
 Answers = dict[str, Any]
+Ask = Callable[[Path, Path], Iterable[tuple[str, Callable[[], Any]]]]
 
 
 def make_whole(folder: Path) -> Path:
@@ -57,6 +74,32 @@ def make_whole(folder: Path) -> Path:
         engine.cold_start([keyart.NewFilm(home / "posters" / "1.jpg")])
     make_atlas(Workspace.open(home), AtlasOptions())
     return home
+
+
+def make_further(folder: Path) -> Path:
+    """Make a workspace with shortlists, two encoders, one of whitened features, and further posters of a film."""
+    home = make_workspace(folder)
+    put_alternates(home, 5, 102, 177)
+    whitened = ExtractOptions(str(save_network(folder / "other.onnx")), pooling="gem", whiten=True)
+    pipeline.extract(home, whitened)
+    pipeline.build(home, IndexOptions(kind="shortlist"), encoder="other")
+    pipeline.extract(home, ExtractOptions(str(folder / "network.onnx")))
+    pipeline.build(home, IndexOptions(kind="shortlist"), encoder="network")
+    pipeline.build(home)
+    return home
+
+
+def further_questions(home: Path, picture: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield what a workspace of two encoders is asked, and by which."""
+
+    def ask(encoder: str, query: Any) -> Any:
+        with keyart.open(home, encoder) as engine:
+            return _looks(engine, query)
+
+    for encoder in ("network", "other", "network+other"):
+        yield f"similar by {encoder}", lambda encoder=encoder: [ask(encoder, film) for film in (1, 5)]
+        yield f"picture by {encoder}", lambda encoder=encoder: ask(encoder, keyart.Image(picture))
+    yield "info", lambda: _info(home)
 
 
 def questions(home: Path, picture: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
@@ -75,10 +118,10 @@ def questions(home: Path, picture: Path) -> Iterator[tuple[str, Callable[[], Any
     yield "atlas", lambda: _atlas(home)
 
 
-def answers(home: Path, picture: Path, names: frozenset[str] | None = None) -> Answers:
+def answers(asked: Iterable[tuple[str, Callable[[], Any]]], names: frozenset[str] | None = None) -> Answers:
     """Return what a workspace answers, or the error that says why not; any other error is passed on."""
     found: Answers = {}
-    for name, question in questions(home, picture):
+    for name, question in asked:
         if names is None or name in names:
             try:
                 found[name] = question()
@@ -88,7 +131,11 @@ def answers(home: Path, picture: Path, names: frozenset[str] | None = None) -> A
 
 
 def _similar(engine: keyart.Engine) -> Any:
-    result = engine.similar(1, 5)
+    return _looks(engine, 1)
+
+
+def _looks(engine: keyart.Engine, query: Any) -> Any:
+    result = engine.similar(query, 5)
     _refuse(result.notes)
     return [(hit.movie_id, hit.score) for hit in result]
 
@@ -160,12 +207,12 @@ def is_harmless(path: Path, before: bytes, after: bytes) -> bool:
 class Damaged:
     """Copies of a whole workspace in which one file is damaged."""
 
-    def __init__(self, whole: Path, folder: Path) -> None:
-        self.whole, self._folder = whole, folder
+    def __init__(self, whole: Path, folder: Path, ask: Ask = questions) -> None:
+        self.whole, self._folder, self._ask = whole, folder, ask
         self.picture = whole / "posters" / "1.jpg"
         shutil.copy(self.picture, folder / "picture.jpg")
         self.picture = folder / "picture.jpg"
-        self.right = answers(self._copy(), self.picture)
+        self.right = answers(ask(self._copy(), self.picture))
         assert not [name for name, answer in self.right.items() if isinstance(answer, Exception)], self.right
 
     def _copy(self) -> Path:
@@ -184,7 +231,7 @@ class Damaged:
         is_named = not pipeline.check(home).is_whole if (home / "workspace.json").exists() else True
         wrong = [
             f"{question} answered {answer!r:.300} where {self.right[question]!r:.300} is right"
-            for question, answer in answers(home, self.picture, asked).items()
+            for question, answer in answers(self._ask(home, self.picture), asked).items()
             if not isinstance(answer, KeyartError) and answer != self.right[question]
         ]
         return wrong if is_named else [*wrong, "check named nothing"]

@@ -13,7 +13,17 @@ from random import Random
 import pytest
 
 from tests.faults.conftest import RecordCases
-from tests.faults.damage import KINDS, RECORDS, Damaged, flips, is_harmless, make_whole
+from tests.faults.damage import (
+    FURTHER_KINDS,
+    KINDS,
+    RECORDS,
+    Damaged,
+    flips,
+    further_questions,
+    is_harmless,
+    make_further,
+    make_whole,
+)
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("sklearn")
@@ -26,6 +36,12 @@ _EVERY_NTH = 10
 @pytest.fixture(scope="module")
 def damaged(tmp_path_factory: pytest.TempPathFactory) -> Damaged:
     return Damaged(make_whole(tmp_path_factory.mktemp("whole")), tmp_path_factory.mktemp("damaged"))
+
+
+@pytest.fixture(scope="module")
+def further(tmp_path_factory: pytest.TempPathFactory) -> Damaged:
+    whole = make_further(tmp_path_factory.mktemp("whole"))
+    return Damaged(whole, tmp_path_factory.mktemp("damaged"), further_questions)
 
 
 def _check_flips(damaged: Damaged, kind: str, n: int, seed: int) -> None:
@@ -92,6 +108,12 @@ def test_a_few_flipped_bits_give_no_wrong_answer(damaged: Damaged, kind: str) ->
 
 
 @pytest.mark.heavy
+@pytest.mark.parametrize("kind", FURTHER_KINDS)
+def test_a_flipped_bit_of_a_further_part_gives_no_wrong_answer(further: Damaged, kind: str) -> None:
+    _check_flips(further, kind, 1, seed=1)
+
+
+@pytest.mark.heavy
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", ["catalog.sqlite", "posters/*.jpg", "features/features-*.npy", "index/index.json"])
 def test_a_file_that_is_cut_lost_or_swapped_gives_no_wrong_answer(damaged: Damaged, kind: str, way: str) -> None:
@@ -105,6 +127,24 @@ def test_three_hundred_flipped_bits_of_every_kind_of_file_give_no_wrong_answer(
 ) -> None:
     _check_flips(damaged, kind, 300, seed=0)
     record_cases("flipped bits", 300)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("kind", FURTHER_KINDS)
+def test_flipped_bits_of_further_parts_give_no_wrong_answer(
+    further: Damaged, kind: str, record_cases: RecordCases
+) -> None:
+    _check_flips(further, kind, 20, seed=0)
+    record_cases("flipped bits of further parts", 20)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", FURTHER_KINDS)
+def test_a_further_part_that_is_cut_lost_or_swapped_gives_no_wrong_answer(
+    further: Damaged, kind: str, way: str
+) -> None:
+    _check_way(further, kind, way)
 
 
 @pytest.mark.faults

@@ -29,12 +29,15 @@ def add_first_page(app: FastAPI, service: FilmService, pool: WorkerPool) -> None
     @app.get("/", include_in_schema=False)
     async def page(request: Request) -> Response:
         is_first, words = not any(name in request.query_params for name in _QUESTIONS), words_for(request)
-        first = await pool.run(_first_of, service, words) if is_first else Markup()
+        genre = request.query_params.get("wall")
+        first = await pool.run(_first_of, service, words, genre) if is_first else Markup()
         content = _page(first, words, request.url.query)
         return answer(request, content, words)
 
 
-def _first_of(service: FilmService, words: Words) -> Markup:
+def _first_of(service: FilmService, words: Words, genre: str | None) -> Markup:
+    if genre and genre in service.genres():
+        return _first_of_genre(genre, service.well_known(_N_POSTERS, genre), words)
     return _first(service.well_known(_N_POSTERS), words, takes_text=service.is_known_to_take_text())
 
 
@@ -66,6 +69,12 @@ def _first(films: list[Film], words: Words, *, takes_text: bool) -> Markup:
         id="first",
         aria_labelledby="first-name",
     )
+
+
+def _first_of_genre(genre: str, films: list[Film], words: Words) -> Markup:
+    name = words("Well-known films: {genre}", genre=words(genre))
+    heading = element("h2", name, id="first-name")
+    return element("section", heading, _wall(films, words), id="first", aria_labelledby="first-name")
 
 
 def _introduction(words: Words, *, takes_text: bool) -> str:

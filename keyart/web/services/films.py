@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from catalog.errors import ConfigError, DataError, KeyartError, QueryError, UnknownFilmError
 from catalog.film import Film
+from catalog.filters import Filter
 from index.region import Region
 from keyart.cold_start.new_film import NewFilm, describe
 from keyart.engine import Engine
@@ -170,10 +171,14 @@ class FilmService:
         """Return whether descriptions are taken, without waiting for a network that is being loaded."""
         return self._is_warm and self.text().available
 
-    def well_known(self, k: int) -> list[Film]:
-        """List the films with most ratings that have a poster."""
+    def well_known(self, k: int, genre: str | None = None) -> list[Film]:
+        """List the films with most ratings that have a poster, of one genre or of all."""
         with self._engine.use() as engine, self.thumbnails.use() as thumbnails:
-            shown = list(islice((each for each in engine.catalog.best_known() if each in thumbnails), k))
+            known = engine.catalog.best_known()
+            if genre is not None:
+                wanted = engine.catalog.movie_ids(Filter(genres=(genre,)))
+                known = [movie_id for movie_id in known if movie_id in wanted]
+            shown = list(islice((each for each in known if each in thumbnails), k))
             films = engine.catalog.films(shown)
             return [films[movie_id] for movie_id in shown if movie_id in films]
 

@@ -3,7 +3,7 @@ import { combobox } from "./combobox.js";
 import { card } from "./card.js";
 import { MOST_EXPORTED, exportsOf } from "./exports.js";
 import { plain, titled } from "./film.js";
-import { FILTERS, filters } from "./filters.js";
+import { FILTERS, filters, genreNamed } from "./filters.js";
 import { keepButton } from "./keeping.js";
 import { SIDES, mix } from "./mix.js";
 import { showPanel } from "./panel.js";
@@ -18,7 +18,7 @@ import { count, english, number, t } from "./words.js";
 
 const ASKED = [...FILTERS, "alpha", "content", "diverse", "region"];
 const RENAMED = { min_support: "min_ratings", fold: "merge_duplicates" }; // in links of version 0.1
-const NOTHING_ELSE = { text: "", region: "", like: [], unlike: [] }; // but a film or a picture that is asked about
+const NOTHING_ELSE = { text: "", region: "", like: [], unlike: [], wall: "" }; // but a film or a picture that is asked about
 const PAGE = 30;
 const MOST_AT_ONCE = 200;
 const MOST_OPENINGS = 5; // requests, until the workspace is open
@@ -509,14 +509,25 @@ new IntersectionObserver(([end]) => {
   if (end.isIntersecting && more && !loading) extend(shown + 1);
 }, { rootMargin: `${MARGIN}px` }).observe(at("end"));
 
-// Where the encoder takes words, those that name no film are a description, before titles that are only spelled alike.
+// Beside titles: the genre that a text names and, where the encoder takes words, what posters show; both before titles that
+// are only spelled alike.
 async function suggestAny(text, signal) {
-  if (!(await prepare()).takes_text) return suggestTitles(text, signal);
+  const { takes_text: takesText, genres } = await prepare();
+  const genre = genreNamed(text, genres);
+  const others = [];
+  if (genre) others.push({ label: t("Well-known films: {genre}", { genre: t(genre) }), genre });
+  if (takesText) others.push({ label: t("Posters that look like “{text}”", { text }), words: text });
+  if (!others.length) return suggestTitles(text, signal);
   const films = await titles(text, signal);
-  const description = { label: t("Posters that look like “{text}”", { text }), words: text };
-  return [...films.filter((film) => film.is_named), description, ...films.filter((film) => !film.is_named)];
+  return [...films.filter((film) => film.is_named), ...others, ...films.filter((film) => !film.is_named)];
 }
 
-combobox(at("title"), at("suggestions"), suggestAny, (movieId, found) => found.words ? describe(found.words) : pivot(movieId));
+function choose(movieId, { genre, words: asked }) {
+  if (genre) location.assign(`./?${new URLSearchParams({ wall: genre })}`);
+  else if (asked) describe(asked);
+  else pivot(movieId);
+}
+
+combobox(at("title"), at("suggestions"), suggestAny, choose);
 restore();
 show();

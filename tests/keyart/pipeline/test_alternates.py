@@ -12,9 +12,12 @@ from catalog.io.files import write_bytes
 from features.options import ExtractOptions
 from keyart.pipeline.features import extract, extract_missing
 from keyart.pipeline.index import build
+from keyart.pipeline.integrity import check
 from keyart.workspace.layout import Workspace
 from posters.database import Origin, Source
 from posters.store import PosterStore
+from tests.damage import flip_bit
+from tests.faults.small_workspace import save_network
 from tests.keyart.conftest import Run
 from tests.posters.pictures import draw_poster
 
@@ -126,3 +129,17 @@ def test_a_workspace_without_further_posters_is_as_before(home: Path) -> None:
     assert not (workspace.index_dir / "alternates").exists()
     shutil.rmtree(workspace.posters_dir / "alternates", ignore_errors=True)
     assert looks(home, 2)
+
+
+@pytest.mark.parametrize("name", ["whitening.npz", "skipped.json"])
+def test_what_lies_beside_features_of_further_posters_is_checked_and_mended(home: Path, name: str) -> None:
+    put_alternates(home, 5, 77)
+    network = Workspace.open(home).home.parent / "network.onnx"
+    pytest.importorskip("onnxruntime")
+    extract(home, ExtractOptions(str(save_network(network)), pooling="gem", whiten=True))
+    build(home)
+    before, path = check(home).findings, f"encoders/network/features/alternates/{name}"
+    flip_bit(home / path)
+    assert [finding.path for finding in check(home).findings if finding not in before] == [path]
+    check(home, repair=True)
+    assert path not in [finding.path for finding in check(home).findings], before

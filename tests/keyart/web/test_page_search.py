@@ -77,6 +77,22 @@ def test_enter_opens_no_film_that_the_text_does_not_name(page: Page) -> None:
     expect(page, "#name").to_have_text(title or "")
 
 
+@pytest.mark.parametrize("text", ["drama", "DRAMA"])
+def test_a_genre_leads_to_its_best_known_films(page: Page, text: str) -> None:
+    page.evaluate(TYPE, [text])
+    expect(page, "#suggestions li >> nth=0").to_have_text("Well-known films: Drama")
+    page.keyboard.press("Enter")
+    expect(page, "#first h2").to_have_text("Well-known films: Drama")
+    titles = {item.get_attribute("title") or "" for item in page.locator("#wall li").all()}
+    assert len(titles) == 21
+    # Even films are dramas.
+    assert all(int(title.split()[1]) % 2 == 0 or title.startswith("Film 41") for title in titles)
+    page.evaluate(TYPE, ["film 12"])
+    page.keyboard.press("Enter")
+    expect(page, "#name").to_have_text("Film 12 (1972)")
+    assert page.url.endswith("/?film=12")
+
+
 def test_enter_ends_a_composition_and_opens_nothing(page: Page) -> None:
     page.evaluate(TYPE, ["film 12"])
     expect(page, "#suggestions li >> nth=0").to_be_visible()
