@@ -258,6 +258,9 @@ def _check_features(findings: Findings, known: _Known, view: Workspace) -> None:
     try:
         store = FeatureStore.open(folder)
     except NotBuiltError:
+        if has_index(view):
+            problem = "it is missing, though an index was built of its features"
+            findings.add(folder, problem, f"{_COPY}, or {extract} with the network's name")
         return
     except KeyartError as error:
         findings.add_error(folder / "features.json", error, f"{extract} --rebuild with the network's name")

@@ -139,9 +139,11 @@ def test_a_first_load_speaks_of_no_earlier_catalog(tmp_path: Path, movielens: Pa
         (tmp_path / "new" / "catalog.sqlite.json").unlink()
 
 
-def test_build_says_that_an_index_has_lost_its_features(home: Path) -> None:
+def test_build_and_check_say_that_an_index_has_lost_its_features(home: Path) -> None:
     before = files_of(home / "index")
     shutil.rmtree(home / "features")
+    (finding,) = pipeline.check(home).findings
+    assert (finding.path, finding.problem) == ("features", "it is missing, though an index was built of its features")
     notes = " ".join(pipeline.build(home).notes)
     assert "the index is as it was: it has lost its features; run `keyart extract" in notes
     assert "none of its posters is left" not in notes
