@@ -14,6 +14,7 @@ import os
 import secrets
 import sqlite3
 import stat
+import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -35,6 +36,8 @@ MAX_INPUT_BYTES = 8 << 30
 """The limit of a file that a user names; the largest table of MovieLens takes an eighth of it."""
 _MAX_RECORD_BYTES = 256 << 20
 _N_ATTEMPTS = 20
+# Pictures and tables are written within seconds.
+_ABANDONED_S = 600.0
 # Every record has them beside its content.
 _OWN_KEYS = ("kind", "version", "checksum")
 # Begins every checksum of a record, which is recognized by it where the name of its key is damaged.
@@ -229,6 +232,20 @@ def clear_partial_of(path: Path) -> None:
     """Remove the partial files that killed writers of one file left; nobody may be writing it."""
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.????????{_TEMPORARY_SUFFIX}"):
         remove_file(leftover)
+
+
+@contextmanager
+def output_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path as `atomic_path` does, for a file that a user names; what killed writers left goes first.
+
+    Nobody locks the folders of users, so a partial file stays that another process may be writing.
+    """
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.????????{_TEMPORARY_SUFFIX}"):
+        with suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > _ABANDONED_S:
+                leftover.unlink()
+    with atomic_path(path) as temporary_path:
+        yield temporary_path
 
 
 def clear_partial(folder: Path) -> None:

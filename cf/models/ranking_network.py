@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from catalog.errors import DataError, NotBuiltError
-from catalog.io.files import atomic_path
+from catalog.io.files import output_path
 from catalog.io.keras import import_keras, import_tensorflow
 from cf.base import Recommender, Rows, Scores, cosine_similarities
 from cf.models.training import TrainingOptions, train
@@ -194,7 +194,7 @@ class RankingNetwork(Recommender):
         if not np.allclose(given, expected, rtol=0, atol=_EXPORT_TOLERANCE, equal_nan=True):
             most = np.nanmax(np.abs(given - expected))
             raise DataError(f"TensorFlow Lite gives other stars than the model, by {most:.2g}; nothing was written")
-        with atomic_path(path) as temporary_path:
+        with output_path(path) as temporary_path:
             temporary_path.write_bytes(content)
 
     def _as_tflite(self) -> bytes:

@@ -13,7 +13,7 @@ import pandas as pd
 from catalog.errors import ConfigError
 from catalog.film import Film
 from catalog.films import Catalog
-from catalog.io.files import atomic_path
+from catalog.io.files import output_path
 from catalog.io.tables import as_text
 from cf import analysis
 from cf.base import Recommender, rows_of
@@ -57,7 +57,7 @@ def write_ratings(workspace: Workspace, path: Path) -> None:
         "timestamp": ratings.timestamps,
     }
     table = pd.DataFrame(columns)
-    with atomic_path(path) as temporary_path:
+    with output_path(path) as temporary_path:
         if path.suffix.lower() == ".csv":
             texts = table.select_dtypes(include=["object", "string"]).columns
             table[texts] = table[texts].map(as_text, na_action="ignore")

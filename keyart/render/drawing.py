@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from catalog.errors import DataError, StoreError
-from catalog.io.files import atomic_path
+from catalog.io.files import output_path
 from features.images import decode_image
 from keyart.workspace.outputs import check_output
 from posters.store import read_shown
@@ -47,7 +47,7 @@ def check_sheet_path(path: Path, inputs: Iterable[Path | None] = ()) -> None:
 def save_sheet(sheet: Image.Image, path: Path, inputs: Iterable[Path | None] = ()) -> None:
     """Write a sheet in the format of the file name's ending."""
     check_sheet_path(path, inputs)
-    with atomic_path(path) as temporary_path:
+    with output_path(path) as temporary_path:
         sheet.save(temporary_path, _FORMATS[path.suffix.lower()])
 
 

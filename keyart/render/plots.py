@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.extras import require
-from catalog.io.files import atomic_path
+from catalog.io.files import output_path
 from keyart.render.plot_labels import PlotLabels
 from keyart.workspace.outputs import check_output
 
@@ -166,7 +166,7 @@ def draw_map(laid_out: FilmMap, n_ratings: npt.NDArray[np.intp], path: Path) -> 
 def write_figure(figure: Figure, path: Path) -> None:
     """Write a figure in the format of the file name's ending."""
     check_output(path, _SUFFIXES)
-    with atomic_path(path) as temporary_path:
+    with output_path(path) as temporary_path:
         figure.savefig(temporary_path, format=path.suffix.lower().removeprefix("."), bbox_inches="tight")
 
 

@@ -52,7 +52,8 @@ FURTHER_KINDS = (
 RECORDS = frozenset(
     {
         *("hybrid.json", "features/skipped.json", "catalog.sqlite.json", "posters/posters.sqlite.json"),
-        "features/features-*.json",
+        *("features/features-*.json", "encoders/other/features/features-*.json"),
+        "features/alternates/skipped.json",
     }
 )
 # SQLite's counter of changes and the id of a file, which are no content: others are a change by another program.

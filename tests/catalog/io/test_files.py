@@ -19,6 +19,7 @@ from catalog.io.arrays import save_arrays
 from catalog.io.files import (
     atomic_path,
     check_output,
+    output_path,
     read_bytes,
     read_record,
     read_stable,
@@ -265,3 +266,17 @@ def test_a_short_file_takes_little_memory_however_long_it_might_be(tmp_path: Pat
     assert read_bytes(path, 1 << 60) == b"short"
     with pytest.raises(DataError, match="more than 4 bytes"):
         read_bytes(path, 4)
+
+
+def test_an_output_removes_what_killed_writers_of_it_left(tmp_path: Path) -> None:
+    abandoned, written, other = (
+        tmp_path / name for name in (".a.csv.0123abcd.partial", ".a.csv.4567abcd.partial", ".b.csv.0123abcd.partial")
+    )
+    for path in (abandoned, written, other):
+        path.write_bytes(b"a part")
+    for path in (abandoned, other):
+        os.utime(path, (1, 1))
+    with output_path(tmp_path / "a.csv") as path:
+        path.write_bytes(b"whole")
+    # One may be written by another process at this moment, one is of another file.
+    assert sorted(tmp_path.iterdir()) == sorted([written, other, tmp_path / "a.csv"])
