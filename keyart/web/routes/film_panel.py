@@ -162,5 +162,12 @@ def _hit(hit: Hit, side: _Side, words: Words) -> Markup:
     meter = element("meter", min=0, max=1, value=max(0.0, score), class_=side.style, aria_label=side.name)
     frame = element("span", picture, class_="frame")
     number = element("span", f"{side.name} {score:.2f}", class_="score")
-    link = element("a", frame, element("span", label, class_="label"), href=f"?film={hit.movie_id}", title=label)
+    link = element(
+        "a",
+        frame,
+        element("span", label, class_="label"),
+        href=f"?film={hit.movie_id}",
+        data_film=hit.movie_id,
+        title=label,
+    )
     return element("li", link, keep_button(hit.movie_id, label, words), number, meter)

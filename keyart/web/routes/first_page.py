@@ -67,6 +67,7 @@ def _first(films: list[Film], words: Words, *, takes_text: bool) -> Markup:
         _list(_examples(films, words, takes_text=takes_text), "ul", id="examples", aria_label=words("Examples")),
         _wall(films, words),
         id="first",
+        tabindex=-1,
         aria_labelledby="first-name",
     )
 

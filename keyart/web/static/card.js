@@ -28,17 +28,22 @@ function actions(hit, label, other, { why, add }) {
   return [...reasons, keep, more, less];
 }
 
+// A click on a link to a film changes the page; with a key, the browser opens it elsewhere.
+export function opens(link, open) {
+  link.addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    open(Number(link.dataset.film));
+  });
+}
+
 export function card(hit, film, { address, pivot, why, add }) {
   const label = titled(hit);
   const link = element("a", { className: "hit", href: address(hit.movie_id) }, poster(hit), element("strong", { textContent: label }));
   link.dataset.film = hit.movie_id;
   const other = hit.visual === null ? null : hit.nearest_to ?? film;
   if (other) link.dataset.first = other;
-  link.addEventListener("click", (event) => {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-    event.preventDefault();
-    pivot(hit.movie_id);
-  });
+  opens(link, pivot);
   const numbers = element("span", { className: "numbers" },
     element("span", { textContent: number(hit.score, 3) }), element("span", { textContent: ratings(hit.n_ratings) }));
   const made = element("li", {}, link, numbers, bar(hit.visual, "looks", t("looks")), bar(hit.cf, "liked", t("liked")));

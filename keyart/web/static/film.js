@@ -12,13 +12,18 @@ export function plain(film) {
   return made;
 }
 
+// A picture that this browser cannot show, or that does not come, gives way to the card.
+export function orPlain(image, film) {
+  image.addEventListener("error", () => image.replaceWith(plain(film)));
+  return image;
+}
+
 export function poster(film) {
   const frame = element("span", { className: "frame" });
   if (!film.has_poster) frame.append(plain(film));
   else {
     const image = element("img", { src: `posters/${film.movie_id}?width=320`, alt: "", width: 320, height: 480, loading: "lazy" });
-    image.addEventListener("error", () => frame.replaceChildren(plain(film)));
-    frame.append(image);
+    frame.append(orPlain(image, film));
   }
   return frame;
 }

@@ -69,6 +69,13 @@ export function mix(state, pictures, go) {
     return { title: titled(film), image: film.has_poster && `posters/${movieId}?width=160` };
   }
 
+  // Beside its title, a picture that cannot be shown is not missed.
+  function pictured(src) {
+    const image = element("img", { src, alt: "" });
+    image.addEventListener("error", () => image.remove());
+    return image;
+  }
+
   function action(className, textContent, label, act) {
     const button = element("button", { type: "button", className, textContent, title: label });
     button.setAttribute("aria-label", label);
@@ -79,7 +86,7 @@ export function mix(state, pictures, go) {
   // Something has to be sought for: the only such part stays.
   async function chip(part, isFixed) {
     const { title, image } = await facts(part);
-    const made = element("li", {}, ...(image ? [element("img", { src: image, alt: "" })] : []), title);
+    const made = element("li", {}, ...(image ? [pictured(image)] : []), title);
     made.dataset.part = part.id;
     const turned = OTHER[part.side];
     if (part.text || isFixed) made.prepend(element("span", { className: "sign", textContent: SIGNS[part.side] }));

@@ -118,6 +118,8 @@ function pivot(movieId, options = {}, region = []) {
   return go({ film: movieId, ...NOTHING_ELSE, region: region.join(",") }, { top: true, pictures: [], ...options });
 }
 
+const open = (movieId) => pivot(movieId, { opened: movieId });
+
 function describe(text) {
   return go({ film: "", ...NOTHING_ELSE, text }, { top: true, pictures: [] });
 }
@@ -144,22 +146,20 @@ function showFilm(film) {
   const genres = film.genres.map((genre) => t(genre)).join(t(", ")) || t("no genres");
   const rating = film.mean_rating === null ? [] : [t("{mean} stars", { mean: number(film.mean_rating, 2) })];
   const facts = [genres, ratings(film.n_ratings), ...rating].join(" · ");
-  showSubject(titled(film), facts, film.has_poster && `posters/${film.movie_id}?width=320`, t("Poster of {title}", { title: film.title }));
-  if (!film.has_poster) at("no-poster").replaceChildren(plain(film));
+  showSubject(film, facts, film.has_poster && `posters/${film.movie_id}?width=320`, t("Poster of {title}", { title: film.title }));
   at("no-poster").hidden = film.has_poster;
   keepButton(film.movie_id, titled(film), at("keep"));
   at("keep").hidden = false;
   at("on-atlas").href = `atlas?film=${film.movie_id}`;
-  at("on-atlas").hidden = !film.has_poster;
 }
 
 function showWords() {
-  showSubject(`“${words()}”`, t("posters that look like this description, by looks alone"), "", "");
+  showSubject({ title: `“${words()}”` }, t("posters that look like this description, by looks alone"), "", "");
 }
 
 function showPicture() {
   const name = t("Your picture");
-  showSubject(name, t("by looks alone; it is not kept, unless you add it"), picture().address, name);
+  showSubject({ title: name }, t("by looks alone; it is not kept, unless you add it"), picture().address, name);
   about = withOthers(t("your picture"));
   at("before").hidden = !before;
   if (before) at("before-name").textContent = before.about;
@@ -171,7 +171,8 @@ function withOthers(name) {
   return n ? count(n, "{name} and {n} more", "{name} and {n} more", { name }) : name;
 }
 
-function showSubject(name, facts, address, alt) {
+function showSubject(subject, facts, address, alt) {
+  const name = titled(subject);
   about = withOthers(name);
   document.title = `${about} – keyart`;
   at("film").hidden = false;
@@ -180,6 +181,7 @@ function showSubject(name, facts, address, alt) {
   at("name").textContent = name;
   at("facts").textContent = facts;
   at("poster").hidden = !address;
+  at("no-poster").replaceChildren(plain(subject));
   at("no-poster").hidden = true;
   if (address) at("poster").src = address;
   at("poster").alt = alt;
@@ -199,7 +201,7 @@ function isEndNear() {
 
 function append(answer) {
   const film = state().get("film");
-  const actions = { address, why: showWhy, add: others.add, pivot: (movieId) => pivot(movieId, { opened: movieId }) };
+  const actions = { address, why: showWhy, add: others.add, pivot: open };
   at("hits").append(...answer.results.map((hit) => card(hit, film, actions)));
   shown += answer.results.length;
   more = answer.more;
@@ -267,9 +269,9 @@ async function show() {
   const error = facts.reason ?? answer.reason;
   // What is shown stays until there is something else.
   if (error?.passes) return fail(error);
-  showPanel(facts.value?.movie_id ?? null);
   if (facts.value) showFilm(facts.value);
   else if (words()) showWords();
+  showPanel(facts.value?.movie_id ?? null, { address, pivot: open });
   if (error) return clear(messageOf(error), !facts.reason);
   showHits(answer.value);
   await extend(kept.shown);
@@ -342,11 +344,19 @@ async function take(file, side = null) {
   if (!file) return;
   say(t("Looking at the picture …"));
   try {
+    const { refusal } = await fetchModule(() => import("./picture.js"));
+    const refused = await refusal(file);
+    if (refused) return refuse(refused);
     if (side) await joinPicture(hold(file, side, file.name), pictures, state());
     else await aboutPicture(file);
   } catch (error) {
     report(error, () => take(file, side));
   }
+}
+
+function refuse(words) {
+  say(words);
+  at("status").scrollIntoView({ block: "nearest" });
 }
 
 async function aboutPicture(file) {
@@ -498,7 +508,15 @@ addEventListener("drop", (event) => {
 });
 addEventListener("paste", (event) => take(event.clipboardData.files[0]));
 // A leap inside the page must not become a part of its address, which would be shown anew.
-document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); at("hits").focus(); });
+for (const skip of document.querySelectorAll(".skip")) {
+  skip.addEventListener("click", (event) => { event.preventDefault(); document.querySelector(skip.hash).focus(); });
+}
+// Such as a TIFF file, which the server reads.
+at("poster").addEventListener("error", () => {
+  at("poster").hidden = true;
+  at("no-poster").hidden = false;
+  part?.show();
+});
 addEventListener("popstate", () => {
   at("why").close();
   restore();

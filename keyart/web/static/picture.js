@@ -1,6 +1,21 @@
-// Images that are larger than the server takes are made smaller here.
+// Images that are larger than the server takes are made smaller here, and what is none is refused.
+import { element } from "./parts.js";
+import { t } from "./words.js";
+
 const SIDE = 2000; // pixels; networks look at some 224
 const QUALITY = 0.92;
+// How files begin: JPEG, PNG, WebP, GIF, TIFF of either order of bytes, BMP; and AVIF from the fifth byte on.
+const BEGINNINGS = /^(?:\xff\xd8\xff|\x89PNG|RIFF....WEBP|GIF8|II\*\0|MM\0\*|BM|....ftyp)/s;
+const RATINGS = /\.(?:csv|tsv|json|zip|gz)$/i;
+
+// Texts on why a file is no picture, or null.
+export async function refusal(file) {
+  const beginning = String.fromCharCode(...new Uint8Array(await file.slice(0, 12).arrayBuffer()));
+  if (BEGINNINGS.test(beginning)) return null;
+  const refused = t("{file} is not a picture.", { file: file.name });
+  if (!RATINGS.test(file.name)) return [refused, " ", t("Choose a JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP file.")];
+  return [refused, " ", element("a", { href: "user", textContent: t("“For you” imports ratings.") })];
+}
 
 export async function fitted(file, { max_bytes: maxBytes, max_pixels: maxPixels }) {
   // What this browser cannot decode, the server may.

@@ -351,7 +351,7 @@ def test_buttons_cover_none_of_the_map(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 768})
     look(page, "/atlas?arrange=grid")
     canvas = page.locator("#canvas").bounding_box()
-    for button in page.locator("#map button").all():
+    for button in page.locator("#tools button, #arrange button").all():
         assert button.bounding_box()["y"] >= canvas["y"] + canvas["height"]
     # Nor does the selection lie on what is below it.
     end = page.locator("#view").bounding_box()

@@ -62,8 +62,31 @@ def test_the_panel_shows_both_sides_before_the_blend(people_page: Page) -> None:
     expect(page, ".looks li").to_have_count(6)
     expect(page, ".liked li").to_have_count(6)
     expect(page, ".histogram rect").to_have_count(10)
+    # This catalog has no atlas.
+    expect(page, "#on-atlas").to_be_hidden()
     label = page.locator(".rows .liked li .label").first.text_content()
     page.locator(".rows .liked li a").first.focus()
     page.keyboard.press("Enter")
     expect(page, "#name").to_have_text(label)
     expect(page, ".liked li").to_have_count(6)
+
+
+@NEEDS_CHROMIUM
+def test_its_films_keep_filters_and_the_page(people_page: Page) -> None:
+    page = people_page
+    page.goto("/?film=22&genre=Drama&like=24")
+    expect(page, ".looks li").to_have_count(6)
+    page.evaluate("window.isSame = true")
+    link = page.locator(".rows .looks li a").first
+    movie_id = link.get_attribute("data-film")
+    assert link.get_attribute("href") == f"?film={movie_id}&genre=Drama"
+    page.get_by_label("At least").fill("2")
+    page.keyboard.press("Tab")
+    expect(page, f'.rows a[href="?film={movie_id}&min_ratings=2&genre=Drama"] >> nth=0').to_be_visible()
+    link.focus()
+    name = link.get_attribute("title")
+    page.keyboard.press("Enter")
+    expect(page, "#name").to_have_text(name)
+    assert sorted(page.url.split("?")[1].split("&")) == [f"film={movie_id}", "genre=Drama", "min_ratings=2"]
+    assert page.evaluate("window.isSame")
+    expect(page, "#name").to_be_focused()

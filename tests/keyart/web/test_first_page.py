@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from PIL import Image
 
 from catalog.film import Film
 from keyart.web.markup import element, joined
@@ -122,6 +124,45 @@ def test_a_picture_is_dropped_on_the_first_page(people_page: Page, tmp_path: Pat
     expect(page, "#first").to_be_hidden()
     page.go_back()
     expect(page, "#first").to_be_visible()
+
+
+@NEEDS_CHROMIUM
+def test_a_file_of_ratings_leaves_the_first_page_and_says_where_it_is_taken(people_page: Page) -> None:
+    page = people_page
+    page.goto("/")
+    ratings = {"name": "ratings.csv", "mimeType": "text/csv", "buffer": b"Date,Name,Year,Letterboxd URI,Rating\n"}
+    page.set_input_files("#picture", ratings)
+    expect(page, "#status").to_have_text("ratings.csv is not a picture. “For you” imports ratings.")
+    expect(page, "#first").to_be_visible()
+    page.locator("#status a").click()
+    expect(page, "#films li >> nth=0").to_be_visible()
+
+
+@NEEDS_CHROMIUM
+def test_a_picture_that_the_browser_cannot_show_finds_films_beside_its_name(people_page: Page) -> None:
+    page = people_page
+    page.goto("/")
+    written = BytesIO()
+    Image.open(BytesIO(page.request.get("/posters/22").body())).save(written, "TIFF")
+    picture = {"name": "scan.tiff", "mimeType": "image/tiff", "buffer": written.getvalue()}
+    page.set_input_files("#picture", picture)
+    expect_hits(page)
+    expect(page, "#no-poster").to_have_text("Your picture")
+    expect(page, "#poster").to_be_hidden()
+    page.set_input_files("#like-picture", picture)
+    expect(page, ".chips li").to_have_count(2)
+    expect(page, ".chips img").to_have_count(0)
+
+
+@NEEDS_CHROMIUM
+def test_the_link_to_skip_leads_to_what_is_shown(people_page: Page) -> None:
+    page = people_page
+    for address, target in (("/", "#first"), ("/?film=22", "#hits")):
+        page.goto(address)
+        expect(page, target).to_be_visible()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(page, target).to_be_focused()
 
 
 @NEEDS_CHROMIUM

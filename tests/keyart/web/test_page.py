@@ -240,8 +240,8 @@ def test_a_file_that_is_no_image_is_reported(page: Page, tmp_path: Path) -> None
     (tmp_path / "letter.jpg").write_text("Dear Sir")
     page.goto(f"/?film={CIPHER}")
     page.set_input_files("#picture", tmp_path / "letter.jpg")
-    expect(page, "#status").to_contain_text("received a text file")
-    expect(page, ".hit").to_have_count(0)
+    expect(page, "#status").to_contain_text("letter.jpg is not a picture.")
+    expect(page, "#name").to_have_text("The Umbrella Cipher (1962)")
 
 
 def test_a_film_is_added_by_its_form(
