@@ -6,8 +6,9 @@ copy. It needs Chromium and Playwright.
 - ``map``: time and memory of `keyart atlas` in its own process; the share of a film's ten nearest by cosine that are
   among its 30 nearest on the map, compared with a plane of the first two principal components and with chance; and the
   same share for films that are placed on a finished map.
-- ``page``: frames per second while the mouse drags or zooms a map of 10,000 posters, which are those of the workspace
-  five times, each time a little brighter, around their positions. Chromium runs without a graphics card, as in tests.
+- ``page``: frames per second while the mouse drags or zooms a map of many posters, and while they move to another
+  arrangement: those of the workspace five times (``--times``), each time a little brighter, around their positions;
+  the time until all are there, and the page's memory. Chromium runs without a graphics card, as in tests.
 """
 
 # ruff: noqa: E402 - the path has to be set before the imports
@@ -22,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +45,10 @@ from keyart.workspace.films import list_films, list_posters
 from keyart.workspace.index import current_film_features
 from keyart.workspace.layout import Workspace
 
-_N_TIMES = 5
 _N_PLACED = 200
+# Of the posters of the page, which shows larger ones only to whoever is very near.
+_WIDTH = 160
+_PATIENCE_MS = 180_000
 _ZOOMS = (1, 2, 5, 15)
 _COMMAND = [sys.executable, "-c", "from keyart.cli import main; main()"]
 _COUNT_FRAMES = """
@@ -52,6 +56,12 @@ window.frames_ = [];
 let before = performance.now();
 requestAnimationFrame(function tell(now) { frames_.push(now - before); before = now; requestAnimationFrame(tell); });
 """
+_RESOURCES = """() => {
+  const loaded = performance.getEntriesByType("resource");
+  const sheets = loaded.filter((one) => one.name.includes("/atlas/sheets/")).map((one) => one.responseEnd);
+  return { first: Math.min(...sheets), last: Math.max(...sheets),
+    mb: loaded.reduce((sum, one) => sum + one.transferSize, 0) / 2 ** 20 };
+}"""
 
 
 def main() -> None:
@@ -59,6 +69,7 @@ def main() -> None:
     parser.add_argument("what", choices=["map", "page", "both"], nargs="?", default="both")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--times", type=int, default=5, help="how often the page has each poster (default 5)")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "workspace"
@@ -68,7 +79,7 @@ def main() -> None:
             measure_map(Workspace.open(home))
         if chosen.what != "map":
             make_atlas(Workspace.open(home), AtlasOptions())
-            measure_page(repeated(Workspace.open(home), Path(folder)), chosen.seconds)
+            measure_page(repeated(Workspace.open(home), Path(folder), chosen.times), chosen.seconds)
 
 
 def measure_cost(home: Path) -> None:
@@ -140,24 +151,26 @@ def _nearest(similarities: np.ndarray, k: int) -> list[list[int]]:
     return np.argsort(-similarities, axis=1)[:, :k].tolist()
 
 
-def repeated(workspace: Workspace, folder: Path) -> Path:
-    """Make a workspace of the same posters five times over, with an atlas."""
+def repeated(workspace: Workspace, folder: Path, n_times: int) -> Path:
+    """Make a workspace of the same posters several times over, with an atlas."""
     atlas, films = Atlas.open(workspace.atlas_dir), {film.movie_id: film for film in list_films(workspace)}
     paths = {poster.movie_id: poster.path for poster in list_posters(workspace)}
     n = len(atlas)
-    movie_ids = np.arange(1, n * _N_TIMES + 1)
+    movie_ids = np.arange(1, n * n_times + 1)
     sources = [int(atlas.movie_ids[number % n]) for number in range(len(movie_ids))]
     write_movielens(folder / "movielens", [films[source] for source in sources])
     (folder / "posters").mkdir()
-    for number, source in enumerate(sources):
+    for first, source in enumerate(sources[:n]):
         with Image.open(paths[source]) as poster:
-            brighter = ImageEnhance.Brightness(poster.convert("RGB")).enhance(1 + 0.05 * (number // n))
-        brighter.save(folder / "posters" / f"{number + 1}.jpg", quality=85)
+            small = poster.convert("RGB").resize((_WIDTH, _WIDTH * 3 // 2))
+        for time_ in range(n_times):
+            brighter = ImageEnhance.Brightness(small).enhance(1 + 0.25 * time_ / n_times)
+            brighter.save(folder / "posters" / f"{time_ * n + first + 1}.jpg", quality=85)
     home = folder / "repeated"
     load(home, folder / "movielens")
     import_posters(Workspace.open(home), folder / "posters", "movie")
     build(Workspace.open(home))
-    save_repeated(atlas, Workspace.open(home), movie_ids)
+    save_repeated(atlas, Workspace.open(home), movie_ids, n_times)
     return home
 
 
@@ -171,9 +184,9 @@ def write_movielens(folder: Path, films: list[Film]) -> None:
     (folder / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,1,4,1\n1,2,4,1\n2,1,3,1\n2,2,5,1\n")
 
 
-def save_repeated(atlas: Atlas, workspace: Workspace, movie_ids: np.ndarray) -> None:
+def save_repeated(atlas: Atlas, workspace: Workspace, movie_ids: np.ndarray, n_times: int) -> None:
     rng, posters = np.random.default_rng(0), {poster.movie_id: poster for poster in list_posters(workspace)}
-    around = np.tile(atlas.positions, (_N_TIMES, 1)) + rng.normal(0, 0.02, (len(movie_ids), 2))
+    around = np.tile(atlas.positions, (n_times, 1)) + rng.normal(0, 0.02, (len(movie_ids), 2))
     positions = np.clip(around, -1, 1).astype(np.float32)
     hashes = {movie_id: posters[movie_id].sha256 for movie_id in movie_ids.tolist()}
     sheets = assign((), set(), movie_ids[along_the_map(positions)].tolist(), hashes)
@@ -181,10 +194,10 @@ def save_repeated(atlas: Atlas, workspace: Workspace, movie_ids: np.ndarray) -> 
         atlas,
         movie_ids=movie_ids,
         poster_sha256s=np.array([hashes[movie_id] for movie_id in movie_ids.tolist()], "S64"),
-        rows=np.tile(atlas.rows, (_N_TIMES, 1)),
+        rows=np.tile(atlas.rows, (n_times, 1)),
         positions=positions,
-        is_placed=np.tile(atlas.is_placed, _N_TIMES),
-        labels=np.tile(atlas.labels, _N_TIMES),
+        is_placed=np.tile(atlas.is_placed, n_times),
+        labels=np.tile(atlas.labels, n_times),
         sheets=tuple(draw(sheets, workspace.atlas_dir, posters)),
     ).save(workspace.atlas_dir)
 
@@ -198,21 +211,56 @@ def measure_page(home: Path, seconds: float) -> None:
     server = subprocess.Popen([*_COMMAND, "serve", "--home", str(home), "--port", str(port)], stderr=subprocess.DEVNULL)
     try:
         _wait(port)
-        print("| hand | zoom | posters in view | median frame (ms) | 95th percentile (ms) | frames/s |")
-        print("|---|---|---|---|---|---|")
         with sync_playwright() as driver:
-            browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            browser = driver.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox", "--enable-precise-memory-info"]
+            )
+            address = f"http://127.0.0.1:{port}/atlas"
+            print(
+                "| visit | first posters (s) | all posters (s) | transferred (MB) | heap (MB) |\n|---|---|---|---|---|"
+            )
+            print("\n".join(_loading(browser, address, visit) for visit in ("first", "second")), flush=True)
+            print("\n| hand | zoom | posters in view | median frame (ms) | 95th percentile (ms) | frames/s |")
+            print("|---|---|---|---|---|---|")
             for hand, zoom in [*(("drags", zoom) for zoom in _ZOOMS), ("turns the wheel", 1)]:
-                print(_row(browser, f"http://127.0.0.1:{port}/atlas?x=0&y=0&z={zoom}", hand, zoom, seconds), flush=True)
+                print(_row(browser, f"{address}?x=0&y=0&z={zoom}", hand, zoom, seconds), flush=True)
+            print("\n".join(_moving(browser, address)), flush=True)
             browser.close()
     finally:
         server.terminate()
         server.wait(30)
 
 
+def _loading(browser: object, url: str, visit: str) -> str:
+    """Open the map in a browser that has none of it, and measure when the small sheets are there."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})  # type: ignore[attr-defined]
+    page.goto(url, wait_until="networkidle", timeout=_PATIENCE_MS)
+    timed = page.evaluate(_RESOURCES)
+    page.wait_for_timeout(2000)
+    heap = page.evaluate("performance.memory.usedJSHeapSize") / 2**20
+    page.close()
+    return f"| {visit} | {timed['first'] / 1000:.1f} | {timed['last'] / 1000:.1f} | {timed['mb']:.2f} | {heap:.0f} |"
+
+
+def _moving(browser: object, url: str) -> Iterator[str]:
+    """Let all films move from one arrangement to another."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})  # type: ignore[attr-defined]
+    page.goto(url, wait_until="networkidle", timeout=_PATIENCE_MS)
+    page.wait_for_timeout(4000)
+    for name in ("Grid", "Years", "Colors", "Looks"):
+        page.evaluate(_COUNT_FRAMES)
+        page.get_by_role("button", name=name, exact=True).click()
+        page.wait_for_timeout(2500)
+        frames = np.array(page.evaluate("frames_")[1:])
+        median, late = np.percentile(frames, [50, 95])
+        rate = 1000 * len(frames) / frames.sum()
+        yield f"| moves to {name} | 1 | all | {median:.1f} | {late:.1f} | {rate:.0f} |"
+    page.close()
+
+
 def _row(browser: object, url: str, hand: str, zoom: int, seconds: float) -> str:
     page = browser.new_page(viewport={"width": 1280, "height": 900})  # type: ignore[attr-defined]
-    page.goto(url, wait_until="networkidle")
+    page.goto(url, wait_until="networkidle", timeout=_PATIENCE_MS)
     # Images are decoded after they have arrived.
     page.wait_for_timeout(4000)
     page.get_by_role("button", name="Select all in view").click()

@@ -81,7 +81,8 @@ function colors(films, pictures) {
 // A stack of films over each year, of one cluster beside each other.
 function years(films) {
   const known = films.year.filter((year) => year);
-  const [first, last] = [Math.min(...known), Math.max(...known)];
+  // Of a hundred thousand films, as arguments of a call they would be too many.
+  const [first, last] = known.reduce(([least, most], year) => [Math.min(least, year), Math.max(most, year)], [Infinity, -Infinity]);
   const n = (known.length ? last - first + 1 : 0) + (known.length < films.n);
   const stacks = Array.from({ length: n }, () => []);
   films.year.forEach((year, row) => stacks[year ? year - first : n - 1].push(row));
