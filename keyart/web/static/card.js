@@ -45,7 +45,7 @@ export function card(hit, film, { address, pivot, why, add }) {
   if (other) link.dataset.first = other;
   opens(link, pivot);
   const numbers = element("span", { className: "numbers" },
-    element("span", { textContent: number(hit.score, 3) }), element("span", { textContent: ratings(hit.n_ratings) }));
+    element("span", { textContent: t("score {score}", { score: number(hit.score, 3) }) }), element("span", { textContent: ratings(hit.n_ratings) }));
   const made = element("li", {}, link, numbers, bar(hit.visual, "looks", t("looks")), bar(hit.cf, "liked", t("liked")));
   if (hit.content_share) made.append(bar(hit.content, "content", t("content")));
   if (hit.in_common.length) made.append(element("small", { className: "common" }, english(hit.in_common.join(", "))));

@@ -1,5 +1,5 @@
 // The results as files: links, or for an image, which a link cannot send, buttons.
-import { at, save } from "./parts.js";
+import { at, save, sheetLabel } from "./parts.js";
 import { fetchFile } from "./requests.js";
 import { report, waiting } from "./status.js";
 import { count, t } from "./words.js";
@@ -30,6 +30,7 @@ export function exportsOf(address, body) {
     at("links").hidden = sent !== null;
     at("saves").hidden = sent === null;
     at("n-exported").textContent = n > MOST_EXPORTED ? t("The first {n} as", { n: MOST_EXPORTED }) : count(n, "This film as", "These {n} films as");
+    at("sheet").textContent = at("save-sheet").textContent = sheetLabel(n);
     if (!sent) for (const [id, found] of Object.entries(addresses)) at(id).href = found;
   };
 }

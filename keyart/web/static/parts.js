@@ -1,5 +1,5 @@
 // What every page uses: an element by its id, a new element, a file for whoever wants one.
-import { count } from "./words.js";
+import { count, t } from "./words.js";
 
 export const at = (id) => document.getElementById(id);
 
@@ -17,3 +17,6 @@ export function save(blob, name) {
   element("a", { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 1000);
 }
+
+const MOST_DRAWN = 50; // films of one contact sheet
+export const sheetLabel = (n) => (n > MOST_DRAWN ? t("Contact sheet of the first {n}", { n: MOST_DRAWN }) : t("Contact sheet"));

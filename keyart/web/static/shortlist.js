@@ -2,7 +2,7 @@
 import { poster, titled } from "./film.js";
 import { keep, kept, onKept } from "./kept.js";
 import { FULL, keepButton } from "./keeping.js";
-import { at, element, ratings } from "./parts.js";
+import { at, element, ratings, sheetLabel } from "./parts.js";
 import { fetchJson } from "./requests.js";
 import { report, say, waiting } from "./status.js";
 import { count, t } from "./words.js";
@@ -73,6 +73,7 @@ function showActions() {
   at("alike").href = `./?${new URLSearchParams(asked.map((movieId, n) => [n ? "like" : "film", movieId]))}`;
   at("link").hidden = true;
   at("n-exported").textContent = count(ids.length, "This film as", "These {n} films as");
+  at("sheet").textContent = sheetLabel(ids.length);
   for (const [id, ending] of Object.entries(FILES)) at(id).href = `api/shortlist.${ending}?${question(ids)}`;
 }
 

@@ -166,7 +166,7 @@ def test_the_page_shows_the_same_look_alikes(page: Page, engine: Engine) -> None
     hits = engine.similar(22, 30)
     assert page.locator("#hits .hit strong").all_text_contents() == [hit.label for hit in hits]
     shown = page.locator("#hits .numbers span:first-child").all_text_contents()
-    assert shown == [rounded(hit.score, 3) for hit in hits]
+    assert shown == [f"score {rounded(hit.score, 3)}" for hit in hits]
 
 
 # Recommendations

@@ -11,6 +11,7 @@ import pytest
 import requests
 from PIL import Image
 
+from keyart.render.contact_sheet import MAX_HITS
 from keyart.web.file_names import named
 from keyart.web.schemas.films import QueryFacts
 from tests.keyart.web.conftest import NEEDS_CHROMIUM, Page, expect, expect_hits
@@ -32,6 +33,17 @@ pytestmark = pytest.mark.heavy
 )
 def test_files_are_named_after_the_query(query: QueryFacts, name: str) -> None:
     assert named(query, "csv") == {"Content-Disposition": f'inline; filename="{name}"'}
+
+
+@NEEDS_CHROMIUM
+def test_a_contact_sheet_says_how_many_films_it_has(people_page: Page) -> None:
+    people_page.goto("/?film=22")
+    expect_hits(people_page)
+    labels = people_page.evaluate(
+        "async () => { const { sheetLabel } = await import('/static/parts.js'); return [50, 51].map(sheetLabel); }"
+    )
+    assert labels == ["Contact sheet", f"Contact sheet of the first {MAX_HITS}"]
+    assert people_page.locator("#sheet").inner_text() == "Contact sheet"
 
 
 def test_every_file_has_a_name(people_address: str) -> None:
