@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 
-from tests.keyart.web.conftest import copied
+from tests.keyart.web.conftest import copied, eventually
 from tests.keyart.web.test_serve_command import read_until, started
 
 schemathesis = pytest.importorskip("schemathesis")
@@ -35,6 +37,8 @@ def description(fitted_home: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         assert server.stderr is not None
         # Else the server would wait once the pipe is full.
         threading.Thread(target=server.stderr.read, daemon=True).start()
+        # Until the network is loaded, which takes long on a busy machine, answers may come too late.
+        eventually(partial(requests.get, f"{address}readyz", timeout=60), lambda answer: answer.ok)
         yield schemathesis.openapi.from_url(f"{address}openapi.json", timeout=60)
 
 
