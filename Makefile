@@ -34,7 +34,7 @@ test: check ## lint, types and tests, 10 to 20 minutes on 2 cores
 test-fast: $(VENV)/.installed-dev ## tests for daily work, 2 to 5 minutes: no Spark, browser, server process, training or real data
 	$(PYTEST) -m "not slow and not release and not heavy and not faults"
 
-test-release: $(VENV)/.installed-dev ## the longest tests, before a release: about 3 minutes
+test-release: $(VENV)/.installed-dev ## the longest tests, before a release: 5 to 10 minutes
 	$(PYTEST) -m release
 
 test-slow: $(VENV)/.installed-dev ## only the tests that take minutes each
