@@ -140,11 +140,7 @@ class Catalog:
 
     def films(self, movie_ids: Iterable[int]) -> dict[int, Film]:
         """Return films by movie_id; unknown ids are left out."""
-        return {film.movie_id: film for film in self._films_in(self._rows_of("*", movie_ids))}
-
-    def known(self, movie_ids: Iterable[int]) -> set[int]:
-        """Return those of these movie_ids that the catalog has."""
-        return {movie_id for (movie_id,) in self._rows_of("movie_id", movie_ids)}
+        return {film.movie_id: film for film in self._films_in(self._rows_of(movie_ids))}
 
     def best_known(self) -> list[int]:
         """Return all movie_ids, those with most ratings first; ties by movie_id."""
@@ -274,12 +270,12 @@ class Catalog:
     def _has(self, table: str) -> bool:
         return bool(self._rows("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)))
 
-    def _rows_of(self, columns: str, movie_ids: Iterable[int]) -> Iterator[tuple]:  # type: ignore[type-arg]
+    def _rows_of(self, movie_ids: Iterable[int]) -> Iterator[tuple]:  # type: ignore[type-arg]
         wanted = [number for number in dict.fromkeys(map(int, movie_ids)) if abs(number) <= _MAX_INTEGER]
         for start in range(0, len(wanted), _MAX_PARAMETERS):
             part = wanted[start : start + _MAX_PARAMETERS]
             marks = ",".join("?" * len(part))
-            yield from self._rows(f"SELECT {columns} FROM films WHERE movie_id IN ({marks})", part)
+            yield from self._rows(f"SELECT * FROM films WHERE movie_id IN ({marks})", part)
 
     def _films_in(self, rows: Iterable[tuple]) -> list[Film]:  # type: ignore[type-arg]
         with row_errors(self._path):
