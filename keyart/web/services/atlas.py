@@ -63,12 +63,14 @@ class AtlasService:
     def sheet_path(self, name: str) -> Path | None:
         """Locate a sheet of the map, as it was drawn; None for any other name."""
         sheet = self.map().sheets.get(name)
-        return sheet.path(self._folder) if sheet else None
+        return sheet.path(self._folder, sheet.name) if sheet else None
 
-    def small_sheet(self, name: str) -> bytes | None:
-        """Return a sheet of the map with small cells; None for any other name."""
-        path = self.sheet_path(name)
-        return self._reduced(path) if path else None
+    def small_sheet(self, name: str) -> Path | bytes | None:
+        """Locate a sheet of the map with small cells; draw it for a map of earlier versions; None for other names."""
+        sheet = self.map().sheets.get(name)
+        if sheet and sheet.small_xxh3:
+            return sheet.path(self._folder, sheet.small_name)
+        return self._reduced(sheet.path(self._folder, sheet.name)) if sheet else None
 
 
 def _encoded(workspace: Workspace, root_path: str) -> EncodedMap:

@@ -22,6 +22,7 @@ from keyart.workspace.layout import Workspace
 from tests.keyart.groups import GENRES, N_FILMS, add_posters, color_of, group, list_films, make_groups
 from tests.keyart.web.conftest import eventually, serving
 from tests.posters.pictures import draw_poster
+from tests.records import without_small_sheets
 
 pytestmark = pytest.mark.heavy
 
@@ -83,6 +84,24 @@ def test_a_small_sheet_shows_the_same_films_in_smaller_cells(url: str) -> None:
         middle = (column * width + width // 2, row * height + height // 2)
         assert picture.getpixel(middle) == pytest.approx(color_of(movie_id), abs=24)
     assert requests.get(url + sheet["url"], params={"size": "huge"}, timeout=60).status_code == 422
+
+
+def test_small_sheets_are_files_of_the_atlas(mapped: Workspace) -> None:
+    service = AtlasService(mapped, lambda _name, _succeeded: None)
+    (sheet,) = Atlas.open(mapped.atlas_dir).sheets
+    assert service.small_sheet(sheet.name) == mapped.atlas_dir / sheet.small_name
+    assert service.small_sheet(sheet.small_name) is None
+    service.close()
+
+
+def test_small_sheets_of_an_atlas_of_an_earlier_version_are_drawn(mapped: Workspace, tmp_path: Path) -> None:
+    workspace = Workspace(shutil.copytree(mapped.home, tmp_path / "workspace"))
+    (sheet,) = Atlas.open(workspace.atlas_dir).sheets
+    small = (workspace.atlas_dir / sheet.small_name).read_bytes()
+    without_small_sheets(workspace.atlas_dir)
+    with serving(workspace.home) as url:
+        answer = requests.get(f"{url}/atlas/sheets/{sheet.name}", params={"size": "small"}, timeout=60)
+    assert (answer.status_code, answer.headers["content-type"], answer.content) == (200, "image/webp", small)
 
 
 def test_sheets_are_below_the_prefix(mapped: Workspace) -> None:
