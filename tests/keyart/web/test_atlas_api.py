@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,21 @@ def test_the_map_is_that_of_the_record(url: str, mapped: Workspace) -> None:
         assert [found["genre_names"][genre] for genre in genres] == [GENRES[group(movie_id)]]
     assert [cluster["n_films"] for cluster in found["clusters"]] == [20, 20, 20]
     assert {cluster["name"] for cluster in found["clusters"]} == {"Horror · creepy", "Comedy", "Western"}
+    assert all(cluster["named"] for cluster in found["clusters"])
+
+
+def test_a_cluster_whose_name_is_a_number_is_not_named(mapped: Workspace, tmp_path: Path) -> None:
+    workspace = Workspace(shutil.copytree(mapped.home, tmp_path / "workspace"))
+    clusters = [
+        replace(cluster, name=f"cluster {n}") for n, cluster in enumerate(Atlas.open(workspace.atlas_dir).clusters, 1)
+    ]
+    replace(Atlas.open(workspace.atlas_dir), clusters=(*clusters[:2], replace(clusters[2], name="cluster 1"))).save(
+        workspace.atlas_dir
+    )
+    service = AtlasService(workspace, lambda _name, _succeeded: None)
+    # The third is called so by a tag of its films.
+    assert [cluster["named"] for cluster in json.loads(service.map().body)["clusters"]] == [False, False, True]
+    service.close()
 
 
 def test_a_sheet_shows_the_films_that_it_names(url: str) -> None:
