@@ -38,7 +38,7 @@ from keyart.workspace.gaps import listed
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace, is_ratings_name
 from keyart.workspace.poster_steps import lost_poster_step
-from posters.database import DATABASE_NAME
+from posters.database import DATABASE_NAME, unused_files
 from posters.store import PosterStore, is_set_aside
 
 _COPY = "put back a copy of it"
@@ -535,6 +535,8 @@ def _check_folders(findings: Findings) -> None:
         # Whoever holds the lock of the folder knows that these are leftovers, and has removed them.
         for path in (*filter(lambda one: is_partial(one.name), folder.glob(".*")), *folder.glob(f"{LOCK_NAME}.*.tmp")):
             _add_leftover(findings, path, "a process that was killed left it", lambda: True)
+    list_them = partial(unused_files, workspace.posters_dir / DATABASE_NAME)
+    _add_leftovers(findings, list_them, "a process that was killed left it")
 
 
 def _check_removed(findings: Findings) -> None:
