@@ -45,7 +45,7 @@ from keyart.results import (
     query_of_image,
     query_of_text,
 )
-from keyart.similarity.attribution import explain
+from keyart.similarity.attribution import SeenImage, explain
 from keyart.similarity.blending import Hybrid, open_hybrid
 from keyart.similarity.look_alikes import LookAlikes
 from keyart.similarity.mixes import Embedded
@@ -598,13 +598,13 @@ class Engine:
         return self._look_alikes.compare(*films)
 
     @names_workspace
-    def explain(self, first: FilmName, second: FilmName) -> Explanation:
+    def explain(self, first: FilmName | Image, second: FilmName | Image) -> Explanation:
         """Explain why two posters look alike: what each region contributes to their similarity.
 
         Parameters
         ----------
-        first, second : str, int or Film
-            A title, with or without year, a movie_id or another id, or a film.
+        first, second : str, int, Film or Image
+            A title, with or without year, a movie_id or another id, or a film; or an image.
 
         Returns
         -------
@@ -620,16 +620,17 @@ class Engine:
         ConfigError
             The features are pooled, or encoders are blended.
         DataError
-            The features are damaged, or a row is zero.
+            The features are damaged, a row is zero, or an image cannot be read.
         """
         self._check_open()
-        films = self._film(first), self._film(second)
+        pair = [one if isinstance(one, Image) else self._film(one) for one in (first, second)]
         if self._index is None:
             raise no_index(self._workspace)
         if isinstance(self._index, BlendedIndex):
             names = " and ".join(self._index.parts)
             raise ConfigError(f"a likeness is explained by one encoder, not by a blend; choose one of {names}")
-        return explain(self._workspace, self._index, *films)
+        seen = (self._seen(one) if isinstance(one, Image) else one for one in pair)
+        return explain(self._workspace, self._index, *seen)
 
     @names_workspace
     def cold_start(
@@ -815,6 +816,10 @@ class Engine:
 
     def _film(self, film: FilmName) -> Film:
         return self.find(film.movie_id if isinstance(film, Film) else film)
+
+    def _seen(self, image: Image) -> SeenImage:
+        (features,) = self._embedded([image])
+        return SeenImage(query_of_image(image.name, image.path), features)
 
     def _similar_to_each(self, queries: list[FilmOrImage], options: SimilarOptions) -> list[SimilarFilms]:
         results: list[SimilarFilms] = []

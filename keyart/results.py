@@ -339,7 +339,7 @@ class Explanation:
     Parameters
     ----------
     films : tuple of (Query, Query)
-        The two films, with their posters.
+        The two films, with their posters, or images.
     similarity : float
         The cosine of the posters' features, in [-1, 1].
     grid : ndarray of shape (height, width), float64

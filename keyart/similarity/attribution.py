@@ -1,6 +1,8 @@
-"""Why two films' posters look alike: the similarity of their features, split by region."""
+"""Why two posters look alike: the similarity of their features, split by region."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +21,26 @@ from keyart.workspace.steps import index_steps, no_features
 from posters.store import Poster
 
 
-def explain(workspace: Workspace, index: CosineIndex, first: Film, second: Film) -> Explanation:
+@dataclass(frozen=True)
+class SeenImage:
+    """An image of no film, and its features."""
+
+    query: Query
+    features: npt.NDArray[np.float32]
+
+
+Seen = Film | SeenImage
+"""What can be compared by regions."""
+
+
+def explain(workspace: Workspace, index: CosineIndex, first: Seen, second: Seen) -> Explanation:
     """Compute what each region of two posters contributes to their similarity."""
     return read_stable(
         lambda: _explain(workspace, index, first, second), lambda: FeatureStore.version(workspace.features_dir)
     )
 
 
-def _explain(workspace: Workspace, index: CosineIndex, first: Film, second: Film) -> Explanation:
+def _explain(workspace: Workspace, index: CosineIndex, first: Seen, second: Seen) -> Explanation:
     try:
         store = FeatureStore.open(workspace.features_dir)
     except NotBuiltError as error:
@@ -35,7 +49,8 @@ def _explain(workspace: Workspace, index: CosineIndex, first: Film, second: Film
     map_shape = map_shape_of(store)
     rows = store.rows()
     (first_query, first_row), (second_query, second_row) = (
-        _features(workspace, film, store, rows) for film in (first, second)
+        (one.query, one.features) if isinstance(one, SeenImage) else _features(workspace, one, store, rows)
+        for one in (first, second)
     )
     names = f"the features of {first_query.label}", f"the features of {second_query.label}"
     films = (first_query, second_query)

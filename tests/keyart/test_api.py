@@ -274,6 +274,19 @@ def test_rejects_users_of_other_types(home: Path, user: object) -> None:
         engine.recommend(user, model="most-rated")  # type: ignore[arg-type]
 
 
+def test_an_image_is_explained_as_the_poster_that_it_is(home: Path, poster_folder: Path) -> None:
+    with keyart.open(home) as engine:
+        image = keyart.Image(poster_folder / "1.jpg")
+        of_image, of_film = engine.explain(image, 3), engine.explain(1, 3)
+        (hit,) = [one for one in engine.similar(image, 50) if one.movie_id == 3]
+        back = engine.explain(3, image)
+    assert of_image.grid == pytest.approx(of_film.grid, abs=1e-3)
+    assert of_image.similarity == pytest.approx(hit.visual, abs=1e-3)
+    assert [one.movie_id for one in of_image.films] == [None, 3]
+    assert of_image.films[0].poster_path == poster_folder / "1.jpg"
+    assert back.similarity == pytest.approx(of_image.similarity)
+
+
 def test_options_accept_numpy_numbers() -> None:
     options = keyart.SimilarOptions(np.int64(3), np.float32(0.5))  # type: ignore[arg-type]
     assert (type(options.k), type(options.alpha)) == (int, float)

@@ -56,9 +56,9 @@ from posters.validation import MAX_POSTER_PIXELS
 
 _log = logging.getLogger(__name__)
 
-FilmPath = Annotated[
-    FilmRef, Path(description="A movie_id, an IMDb id such as tt0113277, or a TMDB id such as tmdb:949.", examples=[6])
-]
+_FILM = "A movie_id, an IMDb id such as tt0113277, or a TMDB id such as tmdb:949."
+FilmPath = Annotated[FilmRef, Path(description=_FILM, examples=[6])]
+ComparedFilm = Annotated[FilmRef, Query(description=_FILM, examples=[6])]
 EncoderName = Annotated[OneLine | None, Query(max_length=200, description="An encoder of the workspace.")]
 # A query parameter is text, which equals no literal number.
 Width = Annotated[Literal[160, 320, 640], BeforeValidator(int)]
@@ -341,6 +341,21 @@ def _add_images(router: APIRouter, service: FilmService, images: ImageEncoder, p
     async def embedding(request: Request, encoder: EncoderName = None) -> EmbeddingFacts:
         image = await images.encode_by(encoder, await pools.uploads.read(request))
         return await pools.comparing.run(service.embedding, image, encoder)
+
+    @router.post(
+        "/api/why.jpg", summary="Where an image and a film's poster look alike", openapi_extra=_IMAGE_BODY, **JPEG_FILE
+    )
+    async def heat_map_of_image(request: Request, film: ComparedFilm, encoder: EncoderName = None) -> Response:
+        image = await images.encode_by(encoder, await pools.uploads.read(request))
+        content = await pools.drawing.run(service.heat_map, image, film, encoder)
+        return Response(content, media_type="image/jpeg")
+
+    @router.post(
+        "/api/why", summary="Which regions of an image and of a film's poster look alike", openapi_extra=_IMAGE_BODY
+    )
+    async def regions_of_image(request: Request, film: ComparedFilm, encoder: EncoderName = None) -> RegionsFacts:
+        image = await images.encode_by(encoder, await pools.uploads.read(request))
+        return await pools.comparing.run(service.regions, image, film, encoder)
 
     @router.post("/api/cold-start", summary="Who would like a film that nobody has rated", openapi_extra=_IMAGE_BODY)
     async def cold_start(request: Request, query: Annotated[ColdStartQuery, Query()]) -> ColdStartFacts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -223,19 +223,22 @@ class FilmService:
     def contact_sheet_of_images(self, images: Images, query: ImageMixQuery) -> Sheet:
         """Draw a page of the films that look like images as a contact sheet, which shows the images too."""
         result = self._look_alikes_of_images(images, query, query.offset + query.k)
-        with TemporaryDirectory() as folder:
-            paths = [Path(folder) / f"image-{n}" for n in range(len(images.liked))]
-            for path, image in zip(paths, images.liked, strict=True):
-                path.write_bytes(image.read_bytes())
+        with _as_files(images.liked) as paths:
             return _sheet(_with_images_at(result, paths), query)
 
-    def heat_map(self, first: int | str, second: int | str, encoder: str | None = None) -> bytes:
-        """Draw where two posters look alike, a JPEG file."""
+    def heat_map(self, first: int | str | Image, second: int | str, encoder: str | None = None) -> bytes:
+        """Draw where two posters, or an image and a poster, look alike, a JPEG file."""
         with self._engine_by(encoder).use() as engine:
-            return jpeg_of(draw_heat_sheet(engine.explain(first, second)))
+            explanation = engine.explain(first, second)
+        if not isinstance(first, Image):
+            return jpeg_of(draw_heat_sheet(explanation))
+        image, film = explanation.films
+        with _as_files([first]) as (path,):
+            located = replace(explanation, films=(replace(image, poster_path=path), film))
+            return jpeg_of(draw_heat_sheet(located))
 
-    def regions(self, first: int | str, second: int | str, encoder: str | None = None) -> RegionsFacts:
-        """Return which regions of two posters look alike."""
+    def regions(self, first: int | str | Image, second: int | str, encoder: str | None = None) -> RegionsFacts:
+        """Return which regions of two posters, or of an image and a poster, look alike."""
         with self._engine_by(encoder).use() as engine:
             explanation = engine.explain(first, second)
         one, other = (grid.round(_DECIMALS).tolist() for grid in explanation.grids)
@@ -492,6 +495,16 @@ def _reopened(before: Engine) -> Engine:
     with suppress(KeyartError):
         newer.warm_up(images=False)
     return newer
+
+
+@contextmanager
+def _as_files(images: Sequence[Image]) -> Iterator[list[Path]]:
+    """Write images to files for a while, as what is drawn is read from files."""
+    with TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"image-{n}" for n in range(len(images))]
+        for path, image in zip(paths, images, strict=True):
+            path.write_bytes(image.read_bytes())
+        yield paths
 
 
 def _with_images_at(result: SimilarFilms, paths: list[Path]) -> SimilarFilms:

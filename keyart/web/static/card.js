@@ -37,11 +37,12 @@ export function opens(link, open) {
   });
 }
 
-export function card(hit, film, { address, pivot, why, add }) {
+// `first` is what it is compared with: a film, a picture by its name, or null.
+export function card(hit, first, { address, pivot, why, add }) {
   const label = titled(hit);
   const link = element("a", { className: "hit", href: address(hit.movie_id) }, poster(hit), element("strong", { textContent: label }));
   link.dataset.film = hit.movie_id;
-  const other = hit.visual === null ? null : hit.nearest_to ?? film;
+  const other = hit.visual === null ? null : first;
   if (other) link.dataset.first = other;
   opens(link, pivot);
   const numbers = element("span", { className: "numbers" },

@@ -199,10 +199,16 @@ function isEndNear() {
   return at("end").getBoundingClientRect().top < innerHeight + MARGIN;
 }
 
+// What a result is compared with: of several films and pictures the nearest one, as far as that is known.
+function nearest(hit) {
+  const liked = pictures.filter(({ side }) => side === "like");
+  if (hit.nearest_to !== null || !liked.length) return hit.nearest_to ?? state().get("film");
+  return liked.length === 1 && !words() ? liked[0].name : null;
+}
+
 function append(answer) {
-  const film = state().get("film");
   const actions = { address, why: showWhy, add: others.add, pivot: open };
-  at("hits").append(...answer.results.map((hit) => card(hit, film, actions)));
+  at("hits").append(...answer.results.map((hit) => card(hit, nearest(hit), actions)));
   shown += answer.results.length;
   more = answer.more;
   const found = !shown ? t("No film found.")
@@ -445,11 +451,17 @@ async function showForm(shown) {
 
 async function showWhy(first, hit) {
   try {
-    dialog ??= await fetchModule(() => import("./why.js")).then(({ whyDialog }) => whyDialog((movieId, box) => pivot(movieId, {}, box)));
+    dialog ??= await fetchModule(() => import("./why.js")).then(({ whyDialog }) => whyDialog(searchPart));
     dialog.show(first, hit);
   } catch (error) {
     report(error, () => showWhy(first, hit));
   }
+}
+
+function searchPart({ movie_id: movieId, name }, box) {
+  if (movieId) return pivot(movieId, {}, box);
+  const asked = pictures.filter((one) => one.name === name);
+  return go({ film: "", ...NOTHING_ELSE, region: box.join(",") }, { top: true, pictures: asked, earlier: before });
 }
 
 // The first film that is pointed at, or has the focus, is compared as soon as it can be.
@@ -459,7 +471,7 @@ async function compare(event) {
   try {
     const { twins } = await fetchModule(() => import("./twins.js"));
     if (comparison) return;
-    comparison = twins(at("hits"), () => state().get("film"));
+    comparison = twins(at("hits"), () => state().get("film") ?? picture()?.name);
     if (target.matches(type === "focusin" ? ":focus-visible" : ":hover")) comparison.begin(event);
   } catch (error) {
     tolerate(error);

@@ -14,6 +14,11 @@ export function hold(file, side, title) {
 export const named = (pictures) => pictures.map(({ name, side }) => [name, side]);
 export const heldOf = (entries) => entries.filter(([name]) => held.has(name)).map(([name, side]) => ({ ...held.get(name), side }));
 
+export const pictureOf = (name) => held.get(name);
+
+// The address of a film's poster, or of a picture by its name.
+export const posterOf = (id, width) => held.get(id)?.address ?? `posters/${id}?width=${width}`;
+
 // What is sent: one picture alone is its file, others are a form.
 export function bodyOf(pictures) {
   if (pictures.length === 1 && pictures[0].side === "like") return pictures[0].file;

@@ -1,18 +1,27 @@
 // The regions of posters: a tint of how much each adds to a likeness, and a box of some of them.
 import { element } from "./parts.js";
+import { pictureOf } from "./pictures.js";
 import { fetchJson } from "./requests.js";
 import { t } from "./words.js";
 
 const [FOR, AGAINST, STRONGEST] = [[255, 106, 0], [0, 110, 255], 200]; // as heat maps are drawn; of 255
 const MOST_KNOWN = 100;
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const known = new Map(); // likenesses by address
+const known = new Map(); // likenesses by pair
+
+// How to ask in what a film, or a picture by its name, is like a film.
+export function question(first, second, ending = "") {
+  const picture = pictureOf(first);
+  if (picture) return [`api/why${ending}?film=${second}`, { method: "POST", body: picture.file }];
+  return [`api/films/${encodeURIComponent(first)}/why/${second}${ending}`, {}];
+}
 
 export async function likeness(first, second, options) {
-  const address = `api/films/${encodeURIComponent(first)}/why/${second}`;
-  if (!known.has(address)) known.set(address, await fetchJson(address, options));
+  const pair = `${first} ${second}`;
+  const [address, how] = question(first, second);
+  if (!known.has(pair)) known.set(pair, await fetchJson(address, { ...how, ...options }));
   if (known.size > MOST_KNOWN) known.delete(known.keys().next().value);
-  return known.get(address);
+  return known.get(pair);
 }
 
 export const strongest = (...grids) => Math.max(...grids.flat(2).map(Math.abs)) || 1;

@@ -1,12 +1,14 @@
 // A film that is pointed at or has the focus, and the one it is compared with, show which of their parts match.
 import { at, element } from "./parts.js";
+import { pictureOf, posterOf } from "./pictures.js";
 import { cellAt, likeness, linked, mark, strongest, tint, untint } from "./regions.js";
 import { tolerate } from "./status.js";
 
 const STILL_MS = 250; // of a mouse that passes over
 const GAP = 12;
+const LIGHT = 1 << 20; // bytes: a picture that is sent for every film that is pointed at
 
-// `pivot` returns the film that the page is about. Returns what begins and ends the comparison.
+// `pivot` returns the film, or the name of the picture, that the page is about. Returns what begins and ends the comparison.
 export function twins(list, pivot) {
   let link = null;
   let request = new AbortController();
@@ -18,7 +20,7 @@ export function twins(list, pivot) {
   // The poster at the top of the page, or where it is not in sight, a copy beside the film.
   function other(first) {
     if (first === pivot() && !at("pane").classList.contains("on") && isSeen(at("pane").getBoundingClientRect())) return at("pane");
-    const copy = element("div", { className: "pane twin" }, element("img", { src: `posters/${first}?width=320`, alt: "" }));
+    const copy = element("div", { className: "pane twin" }, element("img", { src: posterOf(first, 320), alt: "" }));
     copy.setAttribute("aria-hidden", true);
     return document.body.appendChild(copy);
   }
@@ -75,7 +77,7 @@ export function twins(list, pivot) {
     const found = target.closest("a[data-first]");
     if (found === link) return;
     end();
-    if (!found) return;
+    if (!found || pictureOf(found.dataset.first)?.file.size > LIGHT) return;
     link = found;
     request = new AbortController();
     const timer = setTimeout(draw, STILL_MS);

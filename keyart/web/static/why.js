@@ -1,20 +1,22 @@
 // The dialog that shows where two posters look alike, region by region, and says why a film was found.
 import { titled } from "./film.js";
-import { at, element } from "./parts.js";
-import { boxField, inWords, likeness, linked, strongest, tint, within } from "./regions.js";
-import { fetchJson } from "./requests.js";
+import { at, element, save } from "./parts.js";
+import { pictureOf, posterOf } from "./pictures.js";
+import { boxField, inWords, likeness, linked, question, strongest, tint, within } from "./regions.js";
+import { fetchFile, fetchJson } from "./requests.js";
 import { busy, report, say } from "./status.js";
 import { english, number, t } from "./words.js";
 
-// `search` asks about a box of a film's poster.
+// `search` asks about a box of a film's poster, or of a picture.
 export function whyDialog(search) {
   const [dialog, line] = [at("why"), at("why-status")];
   let request = new AbortController();
-  let chosen = null; // the film, and a box of its poster
+  let chosen = null; // the film or picture, and a box of it
+  let pair = null; // what is compared
 
   function choose(panes, found, films, side, box) {
     const other = 1 - side;
-    chosen = box && [films[side].movie_id, box];
+    chosen = box && [films[side], box];
     at("by-part").hidden = !box;
     panes[other].boxed(null);
     const grids = [found.grid, found.second_grid];
@@ -37,7 +39,7 @@ export function whyDialog(search) {
 
   function poster(film) {
     const pane = element("div", { className: "pane on", tabIndex: 0, role: "application" },
-      element("img", { src: `posters/${film.movie_id}?width=640`, alt: "" }));
+      element("img", { src: posterOf(film.name ?? film.movie_id, 640), alt: "" }));
     pane.setAttribute("aria-label", t("Poster of {title}: its regions", { title: titled(film) }));
     pane.setAttribute("aria-describedby", "why-help");
     return pane;
@@ -63,7 +65,7 @@ export function whyDialog(search) {
     const waiting = (seconds) => say(busy(seconds), null, line);
     try {
       const options = { signal, waiting };
-      const [film, found] = await Promise.all([fetchJson(`api/films/${first}`, options), likeness(first, hit.movie_id, options)]);
+      const [film, found] = await Promise.all([pictureOf(first) ?? fetchJson(`api/films/${first}`, options), likeness(first, hit.movie_id, options)]);
       if (!signal.aborted) showPair([film, hit], found);
     } catch (error) {
       if (!signal.aborted) report(error, () => draw(first, hit), line);
@@ -77,6 +79,16 @@ export function whyDialog(search) {
     say("", null, line);
   }
 
+  async function saveMap() {
+    const [address, how] = question(...pair, ".jpg");
+    try {
+      const { blob } = await fetchFile(address, { ...how, signal: request.signal });
+      save(blob, `why-${pair[1]}.jpg`);
+    } catch (error) {
+      if (!request.signal.aborted) report(error, saveMap, line);
+    }
+  }
+
   dialog.addEventListener("close", clear);
   dialog.addEventListener("click", ({ target, clientX, clientY }) => {
     const { left, right, top, bottom } = dialog.getBoundingClientRect();
@@ -84,10 +96,11 @@ export function whyDialog(search) {
     if (target === dialog && !isInside) dialog.close();
   });
   at("by-part").addEventListener("click", () => {
-    const [movieId, box] = chosen;
+    const asked = chosen;
     dialog.close();
-    search(movieId, box);
+    search(...asked);
   });
+  at("map").addEventListener("click", saveMap);
 
   return {
     // Without a first film, that is of a description, there are no regions to show.
@@ -97,7 +110,7 @@ export function whyDialog(search) {
       at("reasons").replaceChildren(...hit.why.map((reason) => element("li", {}, english(reason))));
       dialog.showModal();
       if (!first) return;
-      at("map").href = `api/films/${first}/why/${hit.movie_id}.jpg`;
+      pair = [first, hit.movie_id];
       draw(first, hit);
     },
   };

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import requests
+from PIL import Image
 
 from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, barriers, expect, expect_hits, looking
 
@@ -23,6 +28,38 @@ def test_regions_add_up_to_the_similarity(people_address: str) -> None:
     (visual,) = [hit["visual"] for hit in hits if hit["movie_id"] == 24]
     assert answer["similarity"] == pytest.approx(visual, abs=1e-4)
     assert requests.get(f"{people_address}/api/films/22/why/999", timeout=60).status_code == 404
+
+
+@pytest.fixture(scope="module")
+def picture(fitted_home: Path) -> Path:
+    """A picture of no film: the poster of one, as another file."""
+    return fitted_home / "posters" / "22.jpg"
+
+
+def test_regions_of_a_picture_are_those_of_its_poster(people_address: str, picture: Path) -> None:
+    expected = requests.get(f"{people_address}/api/films/22/why/24", timeout=60).json()
+    asked = f"{people_address}/api/why"
+    for body in ({"data": picture.read_bytes()}, {"files": {"image": picture.read_bytes()}}):
+        answer = requests.post(asked, params={"film": 24}, timeout=60, **body).json()  # type: ignore[arg-type]
+        assert answer["similarity"] == pytest.approx(expected["similarity"], abs=2e-3)
+        for name in ("grid", "second_grid"):
+            assert sum(map(sum, answer[name])) == pytest.approx(answer["similarity"], abs=1e-3)
+            assert np.array(answer[name]) == pytest.approx(np.array(expected[name]), abs=2e-3)
+    assert requests.post(asked, picture.read_bytes(), params={"film": 999}, timeout=60).status_code == 404
+    assert requests.post(asked, picture.read_bytes(), timeout=60).status_code == 422
+    assert requests.post(asked, b"no picture", params={"film": 24}, timeout=60).status_code == 422
+    assert requests.post(asked, bytes((10 << 20) + 1), params={"film": 24}, timeout=60).status_code == 413
+
+
+def test_the_heat_map_of_a_picture_is_that_of_its_poster(people_address: str, picture: Path) -> None:
+    content = requests.get(f"{people_address}/api/films/22/why/24.jpg", timeout=60).content
+    answer = requests.post(f"{people_address}/api/why.jpg", picture.read_bytes(), params={"film": 24}, timeout=60)
+    assert answer.headers["content-type"] == "image/jpeg"
+    # Below the posters are titles, which are others.
+    posters = [
+        np.asarray(Image.open(io.BytesIO(each)).convert("RGB"), np.int16)[:720] for each in (answer.content, content)
+    ]
+    assert np.abs(posters[0] - posters[1]).mean() < 3
 
 
 @pytest.fixture
@@ -109,6 +146,45 @@ def test_both_posters_show_which_parts_match(page: Page) -> None:
     expect(page, ".hit .tinted canvas").to_be_visible()
     page.keyboard.press("Tab")
     expect(page, ".twin").to_have_count(0)
+
+
+@NEEDS_CHROMIUM
+def test_a_dropped_picture_shows_which_parts_match(page: Page, picture: Path) -> None:
+    page.set_input_files("#picture", picture)
+    expect(page, "#name").to_have_text("Your picture")
+    expect_hits(page)
+    page.mouse.move(0, 0)
+    page.locator(".hit .frame").nth(1).hover()
+    expect(page, ".tinted canvas").to_have_count(2)
+    # The picture at the top is out of sight.
+    expect(page, ".twin img").to_have_attribute("src", re.compile("^blob:"))
+    page.locator("#hits button", has_text="Why").nth(1).click()
+    expect(page, "#pair canvas").to_have_count(2)
+    expect(page, "#pair figcaption >> nth=0").to_have_text("22.jpg")
+    expect(page, "#pair img >> nth=0").to_have_attribute("src", re.compile("^blob:"))
+    expect(page, "#why-status").to_contain_text("Similarity of looks")
+    with page.expect_download() as saved, page.expect_request("**/api/why.jpg?film=*"):
+        page.get_by_role("button", name="Save as an image").click()
+    assert re.fullmatch(r"why-\d+\.jpg", saved.value.suggested_filename)
+    # A part of the picture is asked about as a part of a poster is.
+    drag(page, "#pair .pane >> nth=0", (0.05, 0.05), (0.4, 0.4))
+    page.get_by_role("button", name="Search by this part").click()
+    page.wait_for_url("**region=0%2C0%2C3%2C3")
+    expect(page, "#name").to_have_text("Your picture")
+    expect(page, "#part-name").to_have_text("Only columns 1–3, rows 1–3")
+
+
+@NEEDS_CHROMIUM
+def test_one_of_several_pictures_is_compared_only_where_it_is_known_which(page: Page, picture: Path) -> None:
+    page.set_input_files("#picture", picture)
+    expect(page, "#name").to_have_text("Your picture")
+    expect_hits(page)
+    page.set_input_files("#like-picture", picture.with_name("24.jpg"))
+    expect(page, "#like li").to_have_count(1)
+    expect_hits(page)
+    page.locator("#hits button", has_text="Why").first.click()
+    expect(page, "#reasons li >> nth=0").to_be_visible()
+    expect(page, "#heat-frame").to_be_hidden()
 
 
 LINKED = """async () => {
