@@ -195,6 +195,7 @@ class _WarmUp:
 def _add_states(app: FastAPI, warm_up: _WarmUp, registry: CollectorRegistry) -> None:
     @app.get("/healthz", tags=["server"], summary="Whether the process is alive")
     async def health() -> ServerState:
+        """Answer as long as the process does, whatever it waits for."""
         return ServerState(status="ok")
 
     @app.get(
@@ -204,10 +205,12 @@ def _add_states(app: FastAPI, warm_up: _WarmUp, registry: CollectorRegistry) -> 
         responses=PROBLEMS,
     )
     async def readiness() -> ServerState:
+        """Return 503 until images can be compared."""
         if not warm_up.is_over:
             raise HTTPException(503, "the network is being loaded", {"Retry-After": "2"})
         return ServerState(status="ok")
 
     @app.get("/metrics", tags=["server"], summary="Counts and times, for Prometheus", response_class=PlainTextResponse)
     async def metrics() -> Response:
+        """Return the numbers and durations of requests by route and status, and of reopened parts."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -31,6 +31,7 @@ def film_panel_routes(
 
     @router.get("/api/films/{movie_id}/details", summary="One film with its tags, ratings by stars, colors and links")
     async def film_details(movie_id: FilmPath) -> FilmDetails:
+        """Return all that the page shows beside a film."""
         return await drawing.run(details.details, movie_id)
 
     @router.get("/films/{movie_id}/panel", include_in_schema=False)
