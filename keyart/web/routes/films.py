@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 
@@ -124,14 +125,20 @@ class Pools:
         return self.querying if is_look_up else self.comparing
 
 
-def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, read_only: bool) -> APIRouter:
+def film_routes(
+    service: FilmService, encoder: ImageEncoder, pools: Pools, conditional: type[APIRoute], *, read_only: bool
+) -> APIRouter:
     """Create the routes."""
     router = APIRouter(responses=PROBLEMS, tags=["films"])
+    # Before the films, whose /api/films/{movie_id} would match "random".
+    _add_random_film(router, service, pools.querying)
+    questions = APIRouter(route_class=conditional)
     # Whether descriptions are taken is known once a network is loaded: look-ups do not wait for it.
-    _add_server(router, service, pools.comparing, read_only=read_only)
-    _add_films(router, service, pools)
-    _add_files(router, service, pools)
-    _add_regions(router, service, pools)
+    _add_server(questions, service, pools.comparing, read_only=read_only)
+    _add_films(questions, service, pools)
+    _add_files(questions, service, pools)
+    _add_regions(questions, service, pools)
+    router.include_router(questions)
     _add_posters(router, service, pools.thumbnails)
     _add_removals(router, service, pools.writing, read_only=read_only)
     bodies = APIRouter(route_class=BoundedRoute)
@@ -164,6 +171,13 @@ def _add_server(router: APIRouter, service: FilmService, pool: WorkerPool, *, re
         )
 
 
+def _add_random_film(router: APIRouter, service: FilmService, pool: WorkerPool) -> None:
+    @router.get("/api/films/random", summary="A random film with a poster")
+    async def random_film() -> FilmFacts:
+        """Choose another film every time."""
+        return await pool.run(service.random_film)
+
+
 def _add_films(router: APIRouter, service: FilmService, pools: Pools) -> None:
     pool = pools.querying
 
@@ -192,11 +206,6 @@ def _add_films(router: APIRouter, service: FilmService, pools: Pools) -> None:
     async def encoders() -> list[EncoderFacts]:
         """List the networks whose features the workspace has, the default first, as `encoder` takes them."""
         return await pool.run(service.encoders)
-
-    @router.get("/api/films/random", summary="A random film with a poster")
-    async def random_film() -> FilmFacts:
-        """Choose another film every time."""
-        return await pool.run(service.random_film)
 
     @router.get("/api/films/{movie_id}", summary="One film")
     async def film(movie_id: FilmPath) -> FilmFacts:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
+from fastapi.routing import APIRoute
 
 from catalog.io.tables import write_csv
 from keyart.web.errors import PROBLEMS
@@ -29,9 +30,11 @@ _NAME = "shortlist"
 Films = Annotated[ShortlistQuery, Query()]
 
 
-def shortlist_routes(service: ShortlistService, looking: WorkerPool, drawing: WorkerPool) -> APIRouter:
+def shortlist_routes(
+    service: ShortlistService, looking: WorkerPool, drawing: WorkerPool, conditional: type[APIRoute]
+) -> APIRouter:
     """Create the routes."""
-    router = APIRouter(responses=PROBLEMS, tags=["shortlists"])
+    router = APIRouter(responses=PROBLEMS, tags=["shortlists"], route_class=conditional)
 
     @router.get("/api/shortlist.json", summary="The films of a shortlist")
     async def shortlist(query: Films, response: Response) -> ShortlistFacts:

@@ -6,6 +6,7 @@ from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from catalog.errors import DataError
@@ -51,16 +52,29 @@ _RATINGS_BODY: dict[str, Any] = {
 }
 
 
-def user_routes(service: UserService, pool: WorkerPool) -> APIRouter:
+def user_routes(service: UserService, pool: WorkerPool, conditional: type[APIRoute]) -> APIRouter:
     """Create the routes; include them before ``/api/films/{movie_id}``, which would match ``to-rate``."""
-    router = APIRouter(route_class=BoundedRoute, responses=PROBLEMS, tags=["people"])
-    _add_users(router, service, pool)
-    _add_recommendations(router, service, pool)
+    router = APIRouter(responses=PROBLEMS, tags=["people"])
+    _add_random_user(router, service, pool)
+    questions = APIRouter(route_class=conditional)
+    _add_users(questions, service, pool)
+    _add_recommendations(questions, service, pool)
+    router.include_router(questions)
+    bodies = APIRouter(route_class=BoundedRoute)
+    _add_recommendations_for_ratings(bodies, service, pool)
+    router.include_router(bodies)
     uploads = Uploads(MAX_RATINGS_FILE_BYTES, "file", max_concurrent=8)
     files = APIRouter(route_class=upload_route(uploads))
     _add_ratings_files(files, service, pool, uploads)
     router.include_router(files)
     return router
+
+
+def _add_random_user(router: APIRouter, service: UserService, pool: WorkerPool) -> None:
+    @router.get("/api/users/random", summary="A random user")
+    async def random_user() -> UserSummary:
+        """Choose another user every time."""
+        return await pool.run(service.random_user)
 
 
 def _add_users(router: APIRouter, service: UserService, pool: WorkerPool) -> None:
@@ -73,11 +87,6 @@ def _add_users(router: APIRouter, service: UserService, pool: WorkerPool) -> Non
     ) -> list[UserSummary]:
         """List users, that with exactly these digits first."""
         return await pool.run(service.users, query, k)
-
-    @router.get("/api/users/random", summary="A random user")
-    async def random_user() -> UserSummary:
-        """Choose another user every time."""
-        return await pool.run(service.random_user)
 
     @router.get("/api/users/{user_id}", summary="One user: how many films they rated, and which they liked best")
     async def user(user_id: UserId) -> UserFacts:
@@ -118,6 +127,8 @@ def _add_recommendations(router: APIRouter, service: UserService, pool: WorkerPo
         """Recommend films that the user has not rated, and say why."""
         return await pool.run(service.for_user, user_id, query)
 
+
+def _add_recommendations_for_ratings(router: APIRouter, service: UserService, pool: WorkerPool) -> None:
     @router.post("/api/recommendations", summary="Films that somebody should see, by their ratings")
     async def recommendations_for_ratings(query: RatingsQuery) -> Recommendations:
         """Recommend films to somebody who brings their ratings, which are not stored."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, barriers, expect, serving
+from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, barriers, eventually, expect, serving
 
 pytestmark = pytest.mark.heavy
 
@@ -76,6 +76,38 @@ def test_what_a_client_has_is_not_sent_again(people_address: str, path: str, enc
     assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
     assert again.headers["etag"] == first.headers["etag"]
     assert "private" in first.headers["cache-control"]
+
+
+ANSWERS = (
+    *("api/films?query=film", "api/films/22", "api/films/22/details", "api/films/22/similar?k=5&genre=Drama"),
+    *("api/similar?like=22&unlike=3", "api/similar.csv?like=22", "api/films/22/why/3", "api/films/22/embedding"),
+    *("api/genres", "api/encoders", "api/text", "api/server", "api/models", "api/shortlist.json?film=22"),
+    *("api/films/to-rate?k=3", "api/users?query=2", "api/users/2", "api/users/2/recommendations?k=3"),
+)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+@pytest.mark.parametrize("path", ANSWERS)
+def test_an_answer_that_a_client_has_is_not_sent_again(people_address: str, path: str, encoding: str) -> None:
+    def ask() -> tuple[requests.Response, requests.Response]:
+        first = get(f"{people_address}/{path}", Accept_Encoding=encoding)
+        return first, get(f"{people_address}/{path}", Accept_Encoding=encoding, If_None_Match=first.headers["etag"])
+
+    # A part that is opened late, such as a network, changes all tags.
+    first, again = eventually(ask, lambda both: both[1].status_code == 304)
+    assert (first.status_code, again.content) == (200, b"")
+    assert again.headers["etag"] == first.headers["etag"]
+    assert again.headers["cache-control"] == first.headers["cache-control"] == "private, no-cache"
+
+
+def test_a_tag_holds_for_its_own_question_only(people_address: str) -> None:
+    etag = get(f"{people_address}/api/films/22/similar?k=5").headers["etag"]
+    for path in ("api/films/22/similar?k=6", "api/films/3/similar?k=5", "api/films/22/similar.csv?k=5"):
+        assert get(f"{people_address}/{path}", If_None_Match=etag).status_code == 200
+    for path, status in (("api/films/99999", 404), ("api/films/22?x=1", 422)):
+        refused = get(f"{people_address}/{path}", If_None_Match="*")
+        assert (refused.status_code, "etag" in refused.headers) == (status, False)
+    assert "etag" not in get(f"{people_address}/api/films/random").headers
 
 
 def test_scripts_of_an_earlier_version_are_asked_about(people_address: str) -> None:
