@@ -464,7 +464,8 @@ def _check_atlas(findings: Findings, known: _Known, view: Workspace) -> None:
         findings.add_error(path, error, *again)
         return
     for sheet in atlas.sheets:
-        findings.is_fine(partial(sheet.path, folder), folder / sheet.name, *again)
+        for name in sheet.files:
+            findings.is_fine(partial(sheet.path, folder, name), folder / name, *again)
     on_sheets = sorted(movie_id for sheet in atlas.sheets for movie_id in sheet.movie_ids)
     if on_sheets != sorted(atlas.movie_ids.tolist()):
         findings.add(path, "its sheets show other films than it holds", *again)
@@ -476,7 +477,7 @@ def _check_atlas(findings: Findings, known: _Known, view: Workspace) -> None:
 
 
 def _unshown_sheets(folder: Path) -> list[Path]:
-    shown = {sheet.name for sheet in Atlas.open(folder).sheets}
+    shown = {name for sheet in Atlas.open(folder).sheets for name in sheet.files}
     return [path for path in folder.glob("sheet-*.webp") if path.name not in shown]
 
 

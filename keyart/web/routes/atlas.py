@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
-from fastapi import Path as PathParameter
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
 
@@ -20,7 +18,6 @@ _Size = Annotated[
     Literal["full", "small"],
     Query(description="`small` gives cells of a quarter of the width and height, fewer than a tenth of the bytes."),
 ]
-_Sheet = TypeVar("_Sheet", bytes, Path)
 # The name of a sheet changes with its content.
 _FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 
@@ -38,19 +35,12 @@ def atlas_routes(service: AtlasService, pool: WorkerPool) -> APIRouter:
         return Response(encoded.body, media_type="application/json", headers=headers)
 
     @router.get("/atlas/sheets/{name}", summary="A sheet of small posters", response_class=FileResponse)
-    async def atlas_sheet(name: Annotated[str, PathParameter(max_length=80)], size: _Size = "full") -> Response:
-        if size == "small":
-            return Response(
-                _or_missing(await pool.run(service.small_sheet, name)), media_type="image/webp", headers=_FOREVER
-            )
-        return FileResponse(
-            _or_missing(await pool.run(service.sheet_path, name)), media_type="image/webp", headers=_FOREVER
-        )
+    async def atlas_sheet(name: Annotated[str, Path(max_length=80)], size: _Size = "full") -> Response:
+        sheet = await pool.run(service.small_sheet if size == "small" else service.sheet_path, name)
+        if sheet is None:
+            raise HTTPException(404, "the atlas has no such sheet; /api/atlas lists those it has")
+        if isinstance(sheet, bytes):
+            return Response(sheet, media_type="image/webp", headers=_FOREVER)
+        return FileResponse(sheet, media_type="image/webp", headers=_FOREVER)
 
     return router
-
-
-def _or_missing(sheet: _Sheet | None) -> _Sheet:
-    if sheet is None:
-        raise HTTPException(404, "the atlas has no such sheet; /api/atlas lists those it has")
-    return sheet
