@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from catalog.errors import DamageError, DataError, NotBuiltError, StoreError
-from catalog.io.checksums import checksums_path, has_recorded_checksum, hold_database, record_checksums
-from catalog.io.files import flush_to_disk, remove_file, row_errors, sqlite_errors, write_error
+from catalog.io.checksums import checksums_path, has_recorded_checksum, hold_database, log_path, record_checksums
+from catalog.io.files import flush_to_disk, open_file, remove_file, row_errors, sqlite_errors, write_error
 
 DATABASE_NAME = "posters.sqlite"
 
@@ -254,11 +254,18 @@ class PosterDatabase:
         self._connection.execute("PRAGMA synchronous = NORMAL")
 
     def sweep(self) -> None:
-        """Remove the index of a log that is gone; SQLite says nothing where it cannot remove that itself."""
+        """Remove what SQLite left that means nothing."""
         with self._locked():
             (mode,) = self._connection.execute("PRAGMA journal_mode").fetchone()
-            if mode != "wal":
-                remove_file(self._path.with_name(f"{self._path.name}-shm"))
+            if mode == "wal" or not (unused := unused_files(self._path)):
+                return
+            # Whoever writes, another program too, has begun such a transaction; its journal looks unused at first.
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                for path in unused:
+                    remove_file(path)
+            finally:
+                self._connection.rollback()
 
     def put(self, record: Record) -> None:
         """Replace a film's row; the attempts add up."""
@@ -407,6 +414,19 @@ def check_present(path: Path) -> None:
     """Raise DamageError where a database is missing, though its checksums are there."""
     if not path.is_file() and (path.exists() or checksums_path(path).exists()):
         raise DamageError(f"{path} is missing; put it back, or run `keyart check`, which says what brings its posters")
+
+
+def unused_files(path: Path) -> list[Path]:
+    """List what a killed process may have left beside a database, and SQLite does not remove.
+
+    That is the index of a log that is gone, and a journal that never got its header, so that it restores nothing.
+    """
+    index, journal = (path.with_name(f"{path.name}-{ending}") for ending in ("shm", "journal"))
+    unused = [index] if index.is_file() and not log_path(path).exists() else []
+    if journal.is_file():
+        with suppress(OSError), open_file(journal) as stream:
+            unused += [journal] if stream.read(1) in (b"", b"\0") else []
+    return unused
 
 
 def is_empty(path: Path) -> bool:

@@ -16,3 +16,15 @@ def rewrite_record(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]
     changed = change(content)
     changed.pop("checksum", None)
     path.write_bytes(record_text(changed["kind"], changed["version"], changed))
+
+
+def without_small_sheets(folder: Path) -> None:
+    """Make an atlas one of an earlier version, which stored no sheets with small cells."""
+    for path in folder.glob("sheet-*-small.webp"):
+        path.unlink()
+
+    def earlier(record: dict[str, Any]) -> dict[str, Any]:
+        sheets = [{name: sheet[name] for name in sheet if name != "small_xxh3"} for sheet in record["sheets"]]
+        return {**record, "sheets": sheets}
+
+    rewrite_record(folder / "atlas.json", earlier)

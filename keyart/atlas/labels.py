@@ -35,8 +35,13 @@ def name_clusters(clusters: Sequence[int], words: Sequence[Sequence[str]], n_clu
     names: list[str] = []
     for cluster, held in enumerate(holding):
         by_weight = _by_weight(held, inside[cluster], sizes[cluster], overall, len(clusters))
-        names.append(_name(by_weight, names) or f"cluster {cluster + 1}")
+        names.append(_name(by_weight, names) or number_name(cluster))
     return names
+
+
+def number_name(cluster: int) -> str:
+    """Name a cluster for which no word holds."""
+    return f"cluster {cluster + 1}"
 
 
 def _holding_words(

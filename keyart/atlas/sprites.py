@@ -20,14 +20,14 @@ from PIL import Image, ImageOps
 
 from catalog.errors import DamageError, DataError, StoreError
 from catalog.io.checksums import hold_to_xxh3
-from catalog.io.files import atomic_path, is_read_failure, read_error, remove_file, xxh3_file
+from catalog.io.files import atomic_path, is_read_failure, read_error, remove_file, write_bytes, xxh3_file
 from features.images import decode_image
 from posters.store import Poster
 
 CELL_WIDTH, CELL_HEIGHT = 64, 96
 """Of a small poster, in pixels."""
 SMALL = 4
-"""Times that the cells of a reduced sheet are smaller."""
+"""Times that the cells of a small sheet are smaller."""
 N_COLUMNS = 32
 """Posters in a row of a sheet."""
 SHEET_FILMS = N_COLUMNS * N_COLUMNS
@@ -51,22 +51,38 @@ class Sheet:
     xxh3: str | None = None
     # Films whose posters could not be read.
     n_blank: int = 0
+    # Of the file with small cells; None before it is drawn, and of earlier versions.
+    small_xxh3: str | None = None
 
-    def path(self, folder: Path) -> Path:
-        """Locate the file; DamageError unless it is as it was drawn."""
-        path = folder / self.name
+    @property
+    def small_name(self) -> str:
+        """The name of the file with small cells."""
+        return self.name.removesuffix(".webp") + "-small.webp"
+
+    @property
+    def files(self) -> dict[str, str | None]:
+        """The names of its files, with their checksums."""
+        small = {self.small_name: self.small_xxh3} if self.small_xxh3 else {}
+        return {self.name: self.xxh3, **small}
+
+    def path(self, folder: Path, name: str) -> Path:
+        """Locate one of its files; DamageError unless it is as it was drawn."""
+        path = folder / name
         try:
-            hold_to_xxh3(path, self.xxh3 or xxh3_file(path))
+            hold_to_xxh3(path, self.files[name] or xxh3_file(path))
         except (DataError, OSError, ValueError) as error:
             if is_read_failure(error):
                 raise read_error(path, error) from error
             raise DamageError(f"the sheet {path} of the atlas is damaged ({error}); run `keyart atlas`") from error
         return path
 
-    def is_drawn(self, folder: Path) -> bool:
-        """Return whether the file is there, as it was drawn, and shows every poster."""
+    def is_drawn(self, folder: Path, name: str) -> bool:
+        """Return whether one of its files is there, as it was drawn, and shows every poster."""
+        # Without a checksum it may be what an interrupted run left, and could not be told from a damaged one.
+        if self.n_blank or not self.files.get(name):
+            return False
         try:
-            return self.path(folder).is_file() and not self.n_blank
+            return self.path(folder, name).is_file()
         except DamageError:
             return False
 
@@ -97,8 +113,8 @@ def draw(
     `on_blank` receives the films whose posters cannot be read, and whose cells stay blank.
     """
     for sheet in sheets:
-        # Without a checksum it may be what an interrupted run left, and could not be told from a damaged one.
-        yield sheet if sheet.xxh3 and sheet.is_drawn(folder) else _draw(sheet, folder, posters, on_blank)
+        drawn = sheet if sheet.is_drawn(folder, sheet.name) else _draw(sheet, folder, posters, on_blank)
+        yield drawn if drawn.is_drawn(folder, sheet.small_name) else _draw_small(drawn, folder)
         advance(len(sheet.movie_ids))
 
 
@@ -112,8 +128,14 @@ def _draw(sheet: Sheet, folder: Path, posters: Mapping[int, Poster], on_blank: C
     return replace(sheet, xxh3=xxh3_file(folder / sheet.name), n_blank=len(blank))
 
 
+def _draw_small(sheet: Sheet, folder: Path) -> Sheet:
+    path = folder / sheet.small_name
+    write_bytes(path, reduced(folder / sheet.name))
+    return replace(sheet, small_xxh3=xxh3_file(path))
+
+
 def reduced(path: Path) -> bytes:
-    """Draw a sheet again with small cells, for who sees thousands of posters at once; returns the file's content."""
+    """Draw a sheet again with small cells, to see thousands of posters at once; returns the file's content."""
     content = io.BytesIO()
     with Image.open(path) as sheet:
         sheet.convert("RGB").reduce(SMALL).save(content, "WEBP", quality=_REDUCED_QUALITY, method=2)
@@ -122,7 +144,7 @@ def reduced(path: Path) -> bytes:
 
 def remove_others(sheets: Iterable[Sheet], folder: Path) -> None:
     """Remove the files of sheets that are no longer used."""
-    remaining = {sheet.name for sheet in sheets}
+    remaining = {name for sheet in sheets for name in sheet.files}
     for path in folder.glob("sheet-*.webp"):
         if path.name not in remaining:
             remove_file(path)

@@ -38,7 +38,7 @@ from keyart.workspace.gaps import listed
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace, is_ratings_name
 from keyart.workspace.poster_steps import lost_poster_step
-from posters.database import DATABASE_NAME
+from posters.database import DATABASE_NAME, unused_files
 from posters.store import PosterStore, is_set_aside
 
 _COPY = "put back a copy of it"
@@ -464,7 +464,8 @@ def _check_atlas(findings: Findings, known: _Known, view: Workspace) -> None:
         findings.add_error(path, error, *again)
         return
     for sheet in atlas.sheets:
-        findings.is_fine(partial(sheet.path, folder), folder / sheet.name, *again)
+        for name in sheet.files:
+            findings.is_fine(partial(sheet.path, folder, name), folder / name, *again)
     on_sheets = sorted(movie_id for sheet in atlas.sheets for movie_id in sheet.movie_ids)
     if on_sheets != sorted(atlas.movie_ids.tolist()):
         findings.add(path, "its sheets show other films than it holds", *again)
@@ -476,7 +477,7 @@ def _check_atlas(findings: Findings, known: _Known, view: Workspace) -> None:
 
 
 def _unshown_sheets(folder: Path) -> list[Path]:
-    shown = {sheet.name for sheet in Atlas.open(folder).sheets}
+    shown = {name for sheet in Atlas.open(folder).sheets for name in sheet.files}
     return [path for path in folder.glob("sheet-*.webp") if path.name not in shown]
 
 
@@ -534,6 +535,8 @@ def _check_folders(findings: Findings) -> None:
         # Whoever holds the lock of the folder knows that these are leftovers, and has removed them.
         for path in (*filter(lambda one: is_partial(one.name), folder.glob(".*")), *folder.glob(f"{LOCK_NAME}.*.tmp")):
             _add_leftover(findings, path, "a process that was killed left it", lambda: True)
+    list_them = partial(unused_files, workspace.posters_dir / DATABASE_NAME)
+    _add_leftovers(findings, list_them, "a process that was killed left it")
 
 
 def _check_removed(findings: Findings) -> None:

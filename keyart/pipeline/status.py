@@ -248,7 +248,8 @@ def _check_alternates(view: Workspace) -> None:
 def _check_atlas(view: Workspace) -> None:
     def check() -> None:
         for sheet in Atlas.open(view.atlas_dir).sheets:
-            sheet.path(view.atlas_dir)
+            for name in sheet.files:
+                sheet.path(view.atlas_dir, name)
 
     read_stable(check, lambda: Snapshot.take([atlas_record_path(view.atlas_dir)]))
 

@@ -6,10 +6,10 @@ import asyncio
 import os
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Generic, ParamSpec, TypeVar
 
 from starlette.exceptions import HTTPException
@@ -21,9 +21,9 @@ _NICENESS = 10
 
 
 class WorkerPool:
-    """Threads that run one call each; a call over `max_pending` gets 503, one over `timeout_s` gets 504.
+    """Threads that run one call each; a call over `max_pending` gets 503, one that runs over `timeout_s` gets 504.
 
-    A call that has not even begun by then gets 503 too: nothing is wrong with it, and it may be sent again.
+    A call that has not begun after `timeout_s` gets 503 too: nothing is wrong with it, and it may be sent again.
     Threads that yield let those of other pools go first.
     """
 
@@ -38,15 +38,22 @@ class WorkerPool:
         if self._n_pending >= self._max_pending:
             raise _busy()
         self._n_pending += 1
-        future = self._threads.submit(partial(call, *args, **kwargs))
+        began_at: list[float] = []
+
+        def work() -> Result:
+            began_at.append(time.monotonic())
+            return call(*args, **kwargs)
+
+        future = self._threads.submit(work)
         loop = asyncio.get_running_loop()
         # The call is pending until the work is over, not until its caller gives up.
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done))
-        try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), self._timeout_s)
-        except TimeoutError as error:
-            has_begun = not future.cancel()
-            raise (_timed_out(self._timeout_s) if has_begun else _busy()) from error
+
+        def begun() -> float | None:
+            # What cannot be cancelled any more has begun, a moment ago at most.
+            return None if future.cancel() else next(iter(began_at), time.monotonic())
+
+        return await _in_time(asyncio.wrap_future(future), self._timeout_s, begun)
 
     def _done(self) -> None:
         self._n_pending -= 1
@@ -59,7 +66,7 @@ class WorkerPool:
 class MicroBatcher(Generic[Item, Result]):
     """One thread that processes all items that wait in one call, `max_batch` at most, which is what networks do best.
 
-    An item over `max_pending`, or still waiting after `timeout_s`, gets 503; one that takes longer gets 504.
+    An item over `max_pending`, or still waiting after `timeout_s`, gets 503; one whose batch takes longer gets 504.
     """
 
     def __init__(
@@ -72,6 +79,7 @@ class MicroBatcher(Generic[Item, Result]):
         self._thread = ThreadPoolExecutor(1, initializer=yield_processor)
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._n_running = 0
+        self._began_at = 0.0
         self._task: asyncio.Task[None] | None = None
 
     async def run(self, item: Item) -> Result:
@@ -82,11 +90,11 @@ class MicroBatcher(Generic[Item, Result]):
         self._waiting.append((item, answer))
         if self._task is None:
             self._task = asyncio.create_task(self._work())
-        try:
-            return await asyncio.wait_for(answer, self._timeout_s)
-        except TimeoutError as error:
-            has_begun = all(one is not answer for _, one in self._waiting)
-            raise (_timed_out(self._timeout_s) if has_begun else _busy()) from error
+
+        def begun() -> float | None:
+            return None if any(one is answer for _, one in self._waiting) else self._began_at
+
+        return await _in_time(answer, self._timeout_s, begun)
 
     async def _work(self) -> None:
         try:
@@ -100,7 +108,7 @@ class MicroBatcher(Generic[Item, Result]):
     async def _process(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         if not batch:
             return
-        self._n_running = len(batch)
+        self._n_running, self._began_at = len(batch), time.monotonic()
         loop = asyncio.get_running_loop()
         try:
             results = await loop.run_in_executor(self._thread, self._call, [item for item, _ in batch])
@@ -127,6 +135,24 @@ def yield_processor() -> None:
     """Let other threads go before this one, and those that it begins, on systems where threads have priorities."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+
+
+async def _in_time(answer: asyncio.Future[Result], timeout_s: float, begun: Callable[[], float | None]) -> Result:
+    """Wait for an answer: 503 if its work has not begun after a time, 504 if it then takes longer than that.
+
+    `begun` returns the moment when the work began, by the monotonic clock; None keeps it from beginning.
+    """
+    try:
+        done, _ = await asyncio.wait((answer,), timeout=timeout_s)
+        began_at = None if done else begun()
+        if began_at is not None:
+            done, _ = await asyncio.wait((answer,), timeout=began_at + timeout_s - time.monotonic())
+        if done:
+            return answer.result()
+    finally:
+        # Nobody waits for it any more.
+        answer.cancel()
+    raise _busy() if began_at is None else _timed_out(timeout_s)
 
 
 def _busy() -> HTTPException:

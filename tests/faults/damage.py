@@ -183,8 +183,8 @@ def _served(home: Path) -> Any:
     service = AtlasService(workspace, lambda _name, _succeeded: None)
     try:
         atlas = service.map()
-        sheets = [service.sheet_path(name) for name in atlas.sheets]
-        drawn = [path.read_bytes() for path in sheets if path is not None]
+        sheets = [each for name in atlas.sheets for each in (service.sheet_path(name), service.small_sheet(name))]
+        drawn = [each.read_bytes() for each in sheets if isinstance(each, Path)]
     finally:
         service.close()
     thumbnails = Thumbnails.open(workspace.posters_dir)

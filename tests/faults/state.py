@@ -137,7 +137,7 @@ def _put_encoder(state: State, view: Workspace) -> None:
 
     def read_atlas() -> object:
         atlas = Atlas.open(view.atlas_dir)
-        sheets = [_hash((view.atlas_dir / sheet.name).read_bytes()) for sheet in atlas.sheets]
+        sheets = [_hash((view.atlas_dir / name).read_bytes()) for sheet in atlas.sheets for name in sheet.files]
         return [vars(atlas), sheets]
 
     state.put(f"{name}: features", read_features)

@@ -80,6 +80,29 @@ def test_what_is_left_of_a_log_is_removed_by_the_next_writer(tmp_path: Path) -> 
         assert len(store.posters()) == 2
 
 
+def test_a_journal_that_restores_nothing_is_removed_by_the_next_writer(tmp_path: Path) -> None:
+    posters, journal = tmp_path / "posters", tmp_path / "posters" / f"{DATABASE_NAME}-journal"
+    with PosterStore.open(posters) as store:
+        store.put(1, draw_poster(1), FETCHED)
+    for content in (b"", bytes(512)):
+        journal.write_bytes(content)
+        with PosterStore.open(posters) as store, store.writer_lock():
+            assert not journal.exists()
+    # Another program that writes at this moment has one of the same look.
+    with closing(sqlite3.connect(posters / DATABASE_NAME, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("UPDATE posters SET attempts = 7")
+        assert journal.read_bytes()[:1] in (b"", b"\0")
+        with (
+            PosterStore.open(posters) as store,
+            pytest.raises(StoreError, match="locked"),
+            store.writer_lock(),
+        ):
+            pass
+        assert journal.exists()
+        other.execute("COMMIT")
+
+
 def test_another_format_replaces_the_file(store: PosterStore, tmp_path: Path) -> None:
     store.put(1, draw_poster(1), FETCHED)
     store.put(1, draw_poster(1, "PNG"), IMPORTED)

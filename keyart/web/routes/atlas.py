@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
-from fastapi import Path as PathParameter
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
 
@@ -20,8 +18,7 @@ _Size = Annotated[
     Literal["full", "small"],
     Query(description="`small` gives cells of a quarter of the width and height, fewer than a tenth of the bytes."),
 ]
-_SheetName = Annotated[str, PathParameter(max_length=80, description="As /api/atlas lists it in `sheets`.")]
-_Sheet = TypeVar("_Sheet", bytes, Path)
+_SheetName = Annotated[str, Path(max_length=80, description="As /api/atlas lists it in `sheets`.")]
 # The name of a sheet changes with its content.
 _FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 
@@ -42,18 +39,11 @@ def atlas_routes(service: AtlasService, pool: WorkerPool) -> APIRouter:
     @router.get("/atlas/sheets/{name}", summary="A sheet of small posters", response_class=FileResponse)
     async def atlas_sheet(name: _SheetName, size: _Size = "full") -> Response:
         """Return a WebP file; another content has another name, so that it may be kept for good."""
-        if size == "small":
-            return Response(
-                _or_missing(await pool.run(service.small_sheet, name)), media_type="image/webp", headers=_FOREVER
-            )
-        return FileResponse(
-            _or_missing(await pool.run(service.sheet_path, name)), media_type="image/webp", headers=_FOREVER
-        )
+        sheet = await pool.run(service.small_sheet if size == "small" else service.sheet_path, name)
+        if sheet is None:
+            raise HTTPException(404, "the atlas has no such sheet; /api/atlas lists those it has")
+        if isinstance(sheet, bytes):
+            return Response(sheet, media_type="image/webp", headers=_FOREVER)
+        return FileResponse(sheet, media_type="image/webp", headers=_FOREVER)
 
     return router
-
-
-def _or_missing(sheet: _Sheet | None) -> _Sheet:
-    if sheet is None:
-        raise HTTPException(404, "the atlas has no such sheet; /api/atlas lists those it has")
-    return sheet

@@ -11,6 +11,7 @@ class MapCluster(BaseModel):
     """Films with similar posters."""
 
     name: str = Field(examples=["Horror · Thriller"])
+    named: bool = Field(description="Whether words hold for it; if not, its name is a number.")
     n_films: int = Field(examples=[113])
     typical: list[int] = Field(description="The movie_ids of the most typical films.", examples=[[1982, 3499]])
 

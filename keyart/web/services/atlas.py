@@ -9,7 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from catalog.films import Catalog
-from keyart.atlas.record import Atlas, notes_on_atlas, record_path
+from keyart.atlas.labels import number_name
+from keyart.atlas.record import Atlas, Cluster, notes_on_atlas, record_path
 from keyart.atlas.sprites import CELL_HEIGHT, CELL_WIDTH, N_COLUMNS, SMALL, Sheet, reduced
 from keyart.web.schemas.atlas import AtlasMap, MapCluster, MapSheet
 from keyart.workspace.films import poster_list_paths
@@ -63,12 +64,14 @@ class AtlasService:
     def sheet_path(self, name: str) -> Path | None:
         """Locate a sheet of the map, as it was drawn; None for any other name."""
         sheet = self.map().sheets.get(name)
-        return sheet.path(self._folder) if sheet else None
+        return sheet.path(self._folder, sheet.name) if sheet else None
 
-    def small_sheet(self, name: str) -> bytes | None:
-        """Return a sheet of the map with small cells; None for any other name."""
-        path = self.sheet_path(name)
-        return self._reduced(path) if path else None
+    def small_sheet(self, name: str) -> Path | bytes | None:
+        """Locate a sheet of the map with small cells; draw it for a map of earlier versions; None for other names."""
+        sheet = self.map().sheets.get(name)
+        if sheet and sheet.small_xxh3:
+            return sheet.path(self._folder, sheet.small_name)
+        return self._reduced(sheet.path(self._folder, sheet.name)) if sheet else None
 
 
 def _encoded(workspace: Workspace, root_path: str) -> EncodedMap:
@@ -96,7 +99,7 @@ def _atlas_map(workspace: Workspace, atlas: Atlas, root_path: str) -> AtlasMap:
         title=[film.title if film else f"film {movie_id}" for film, movie_id in zip(films, movie_ids, strict=True)],
         genres=[[numbers[genre] for genre in film.genres] if film else [] for film in films],
         genre_names=genre_names,
-        clusters=[MapCluster(name=one.name, n_films=one.n_films, typical=list(one.typical)) for one in atlas.clusters],
+        clusters=[_cluster(number, one) for number, one in enumerate(atlas.clusters)],
         sheets=[
             MapSheet(url=f"{root_path}/atlas/sheets/{one.name}", movie_ids=list(one.movie_ids)) for one in atlas.sheets
         ],
@@ -105,6 +108,11 @@ def _atlas_map(workspace: Workspace, atlas: Atlas, root_path: str) -> AtlasMap:
         small=SMALL,
         n_columns=N_COLUMNS,
     )
+
+
+def _cluster(number: int, cluster: Cluster) -> MapCluster:
+    named = cluster.name != number_name(number)
+    return MapCluster(name=cluster.name, named=named, n_films=cluster.n_films, typical=list(cluster.typical))
 
 
 def _rounded(numbers: list[float]) -> list[float]:

@@ -3,7 +3,7 @@ import { ARRANGEMENTS } from "./atlas/arrangements.js";
 import { Camera } from "./atlas/camera.js";
 import { showCard } from "./atlas/card.js";
 import { listClusters } from "./atlas/clusters.js";
-import { densest, lookalikes } from "./atlas/landing.js";
+import { densest } from "./atlas/densest.js";
 import { COLORINGS } from "./atlas/coloring.js";
 import { Films } from "./atlas/films.js";
 import { gestures } from "./atlas/gestures.js";
@@ -15,7 +15,7 @@ import { Selection } from "./atlas/selection.js";
 import { combobox } from "./combobox.js";
 import { titled } from "./film.js";
 import { at } from "./parts.js";
-import { fetchJson } from "./requests.js";
+import { fetchJson, fetchModule } from "./requests.js";
 import { report, say, waiting } from "./status.js";
 import { titles } from "./titles.js";
 import { count, english, t } from "./words.js";
@@ -254,17 +254,17 @@ function begin(films) {
     selection.take(painter.shown ? rows.filter(painter.shown) : rows);
   }
 
-  // Of quick presses each counts.
   // A picture lands among the films that look like it, which are selected.
   async function drop(file) {
     if (!file) return;
     say(t("Looking at the picture …"));
     try {
+      const { lookalikes } = await fetchModule(() => import("./atlas/landing.js"));
       const rows = await lookalikes(file, films, waiting);
       // What this browser cannot decode, the server may.
       const image = await createImageBitmap(file).catch(() => null);
       if (!rows.length) return say(t("No film on the map looks like this picture."));
-      const place = densest(films, rows);
+      const place = densest(films.x, films.y, rows);
       painter.landed = { image, rows, place };
       selection.take(rows);
       fly(...place, Math.max(camera.zoom, 3), remember);
@@ -275,6 +275,7 @@ function begin(films) {
     }
   }
 
+  // Of quick presses each counts.
   const zoomBy = (factor) => fly(camera.x, camera.y, Math.min(camera.nearest, (heading ?? camera.zoom) * factor));
   gestures(canvas, {
     pan: (right, down) => { land(); camera.pan(right, down); mark(null); moved(); },

@@ -13,17 +13,20 @@ import pytest
 from PIL import Image
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
+from catalog.io.files import xxh3_file
+from keyart import pipeline
 from keyart.atlas.build import AtlasOptions, AtlasReport, make_atlas
 from keyart.atlas.labels import name_clusters
 from keyart.atlas.layout import Method, apart, default_n_clusters, lay_out, nearest_centroid, place
 from keyart.atlas.record import Atlas
-from keyart.atlas.sprites import CELL_HEIGHT, CELL_WIDTH, N_COLUMNS, SHEET_FILMS, Sheet, along_the_map, assign
+from keyart.atlas.sprites import CELL_HEIGHT, CELL_WIDTH, N_COLUMNS, SHEET_FILMS, SMALL, Sheet, along_the_map, assign
 from keyart.pipeline.status import read_status
 from keyart.workspace.layout import Workspace
 from posters.store import PosterStore
+from tests.damage import flip_bit
 from tests.keyart.conftest import Run
 from tests.keyart.groups import GENRES, N_FILMS, add_posters, color_of, group, list_films, make_groups
-from tests.records import rewrite_record
+from tests.records import rewrite_record, without_small_sheets
 
 pytestmark = pytest.mark.heavy
 
@@ -62,6 +65,10 @@ def drawn_colors(workspace: Workspace, atlas: Atlas) -> dict[int, tuple[int, ...
                 middle = (column * CELL_WIDTH + CELL_WIDTH // 2, row * CELL_HEIGHT + CELL_HEIGHT // 2)
                 seen[movie_id] = picture.convert("RGB").getpixel(middle)
     return seen
+
+
+def files_of_sheets(atlas: Atlas) -> set[str]:
+    return {name for sheet in atlas.sheets for name in sheet.files}
 
 
 # The map
@@ -252,7 +259,7 @@ def test_interruption_keeps_the_old_atlas(mapped: Workspace, monkeypatch: pytest
     assert (len(reopened), reopened.sheets) == (len(before), before.sheets)
     assert all((mapped.atlas_dir / sheet.name).is_file() for sheet in reopened.sheets)
     report = make_atlas(mapped, AtlasOptions())
-    assert {path.name for path in mapped.atlas_dir.glob("sheet-*")} == {sheet.name for sheet in report.atlas.sheets}
+    assert {path.name for path in mapped.atlas_dir.glob("sheet-*")} == files_of_sheets(report.atlas)
 
 
 # Clusters and their names
@@ -366,6 +373,45 @@ def test_neighbors_share_a_sheet() -> None:
     first = positions[along_the_map(positions)[:256]]
     # A quarter of the films fills a quarter of the map, not a stripe along it.
     assert np.ptp(first, axis=0).max() < 1.1
+
+
+def test_small_sheets_are_stored_with_their_checksums(mapped: Workspace) -> None:
+    (sheet,) = Atlas.open(mapped.atlas_dir).sheets
+    names = {sheet.name, sheet.small_name}
+    assert {path.name for path in mapped.atlas_dir.glob("sheet-*")} == names
+    assert sheet.files == {name: xxh3_file(mapped.atlas_dir / name) for name in names}
+    with Image.open(sheet.path(mapped.atlas_dir, sheet.small_name)) as small:
+        assert small.size == (N_COLUMNS * CELL_WIDTH // SMALL, 2 * CELL_HEIGHT // SMALL)
+
+
+def test_a_damaged_small_sheet_is_found_and_drawn_anew(mapped: Workspace) -> None:
+    (sheet,) = Atlas.open(mapped.atlas_dir).sheets
+    path = mapped.atlas_dir / sheet.small_name
+    right = path.read_bytes()
+    flip_bit(path)
+    assert [finding.path for finding in pipeline.check(mapped).findings] == [f"atlas/{path.name}"]
+    assert any("damaged" in note for note in read_status(mapped).notes)
+    make_atlas(mapped, AtlasOptions())
+    assert path.read_bytes() == right
+    assert pipeline.check(mapped).is_whole
+
+
+def test_an_atlas_of_an_earlier_version_gets_small_sheets(mapped: Workspace) -> None:
+    without_small_sheets(mapped.atlas_dir)
+    before = Atlas.open(mapped.atlas_dir)
+    assert files_of_sheets(before) == {sheet.name for sheet in before.sheets}
+    assert pipeline.check(mapped).is_whole
+    written = {name: (mapped.atlas_dir / name).stat().st_mtime_ns for name in files_of_sheets(before)}
+    after = make_atlas(mapped, AtlasOptions()).atlas
+    assert files_of_sheets(after) == {name for sheet in after.sheets for name in (sheet.name, sheet.small_name)}
+    # Those in full size are not drawn again.
+    assert {name: (mapped.atlas_dir / name).stat().st_mtime_ns for name in written} == written
+
+
+def test_files_of_an_earlier_map_are_removed(mapped: Workspace) -> None:
+    list_films(mapped, [number for number in range(1, N_FILMS + 1) if number not in (7, 8)])
+    atlas = make_atlas(mapped, AtlasOptions()).atlas
+    assert {path.name for path in mapped.atlas_dir.glob("sheet-*")} == files_of_sheets(atlas)
 
 
 def test_unreadable_poster_leaves_a_gray_cell(mapped: Workspace) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from keyart.workspace.layout import Workspace
 from tests.keyart.groups import GENRES, N_FILMS, add_posters, color_of, group, list_films, make_groups
 from tests.keyart.web.conftest import eventually, serving
 from tests.posters.pictures import draw_poster
+from tests.records import without_small_sheets
 
 pytestmark = pytest.mark.heavy
 
@@ -52,6 +54,21 @@ def test_the_map_is_that_of_the_record(url: str, mapped: Workspace) -> None:
         assert [found["genre_names"][genre] for genre in genres] == [GENRES[group(movie_id)]]
     assert [cluster["n_films"] for cluster in found["clusters"]] == [20, 20, 20]
     assert {cluster["name"] for cluster in found["clusters"]} == {"Horror · creepy", "Comedy", "Western"}
+    assert all(cluster["named"] for cluster in found["clusters"])
+
+
+def test_a_cluster_whose_name_is_a_number_is_not_named(mapped: Workspace, tmp_path: Path) -> None:
+    workspace = Workspace(shutil.copytree(mapped.home, tmp_path / "workspace"))
+    clusters = [
+        replace(cluster, name=f"cluster {n}") for n, cluster in enumerate(Atlas.open(workspace.atlas_dir).clusters, 1)
+    ]
+    replace(Atlas.open(workspace.atlas_dir), clusters=(*clusters[:2], replace(clusters[2], name="cluster 1"))).save(
+        workspace.atlas_dir
+    )
+    service = AtlasService(workspace, lambda _name, _succeeded: None)
+    # The third is called so by a tag of its films.
+    assert [cluster["named"] for cluster in json.loads(service.map().body)["clusters"]] == [False, False, True]
+    service.close()
 
 
 def test_a_sheet_shows_the_films_that_it_names(url: str) -> None:
@@ -83,6 +100,24 @@ def test_a_small_sheet_shows_the_same_films_in_smaller_cells(url: str) -> None:
         middle = (column * width + width // 2, row * height + height // 2)
         assert picture.getpixel(middle) == pytest.approx(color_of(movie_id), abs=24)
     assert requests.get(url + sheet["url"], params={"size": "huge"}, timeout=60).status_code == 422
+
+
+def test_small_sheets_are_files_of_the_atlas(mapped: Workspace) -> None:
+    service = AtlasService(mapped, lambda _name, _succeeded: None)
+    (sheet,) = Atlas.open(mapped.atlas_dir).sheets
+    assert service.small_sheet(sheet.name) == mapped.atlas_dir / sheet.small_name
+    assert service.small_sheet(sheet.small_name) is None
+    service.close()
+
+
+def test_small_sheets_of_an_atlas_of_an_earlier_version_are_drawn(mapped: Workspace, tmp_path: Path) -> None:
+    workspace = Workspace(shutil.copytree(mapped.home, tmp_path / "workspace"))
+    (sheet,) = Atlas.open(workspace.atlas_dir).sheets
+    small = (workspace.atlas_dir / sheet.small_name).read_bytes()
+    without_small_sheets(workspace.atlas_dir)
+    with serving(workspace.home) as url:
+        answer = requests.get(f"{url}/atlas/sheets/{sheet.name}", params={"size": "small"}, timeout=60)
+    assert (answer.status_code, answer.headers["content-type"], answer.content) == (200, "image/webp", small)
 
 
 def test_sheets_are_below_the_prefix(mapped: Workspace) -> None:

@@ -346,6 +346,63 @@ def test_the_legend_shows_the_most_typical_posters_of_a_cluster(page: Page) -> N
     playwright.expect(page.locator("#legend img")).to_have_count(0)
 
 
+@pytest.fixture
+def drawn_words(page: Page) -> Callable[[], list[str]]:
+    """Return what was written on the canvas since the last call."""
+    page.add_init_script("""
+        window.written = [];
+        const { fillText } = CanvasRenderingContext2D.prototype;
+        CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+          written.push(text);
+          fillText.call(this, text, ...place);
+        };
+    """)
+    return lambda: list(page.evaluate("written.splice(0)"))
+
+
+def change_map(page: Page, change: Callable[[dict[str, Any]], None]) -> None:
+    """Let the server answer with another map."""
+
+    def answer(route: Any) -> None:
+        content = route.fetch().json()
+        change(content)
+        route.fulfill(json=content)
+
+    page.route("**/api/atlas", answer)
+
+
+def test_the_words_of_clusters_are_on_the_map_from_afar(page: Page, drawn_words: Callable[[], list[str]]) -> None:
+    look(page)
+    assert set(drawn_words()) == {"Horror · creepy", "Comedy", "Western"}
+    look(page, "/atlas?x=0&y=0&z=4")
+    assert drawn_words() == []
+    look(page, "/atlas?arrange=grid")
+    assert drawn_words() == []
+
+
+def test_a_cluster_without_words_has_none_on_the_map(page: Page, drawn_words: Callable[[], list[str]]) -> None:
+    def change(content: dict[str, Any]) -> None:
+        unnamed = next(cluster for cluster in content["clusters"] if cluster["name"] == "Comedy")
+        unnamed["named"] = False
+
+    change_map(page, change)
+    look(page)
+    assert set(drawn_words()) == {"Horror · creepy", "Western"}
+
+
+def test_words_on_the_map_cover_no_other_words(page: Page, drawn_words: Callable[[], list[str]]) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["x"] = [0] * N_FILMS
+        content["y"] = [0.001 * cluster for cluster in content["cluster"]]
+        # The largest has its words.
+        content["cluster"][content["cluster"].index(0)] = 1
+
+    change_map(page, change)
+    look(page)
+    names = page.locator("#legend .name").all_inner_texts()
+    assert set(drawn_words()) == {names[1]}
+
+
 @pytest.mark.parametrize("width", [390, 1024])
 def test_buttons_cover_none_of_the_map(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 768})

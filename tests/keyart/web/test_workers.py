@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import threading
+import time
 
 import pytest
 
@@ -13,7 +14,7 @@ pytest.importorskip("fastapi")
 
 from starlette.exceptions import HTTPException
 
-from keyart.web.workers import MicroBatcher, WorkerPool
+from keyart.web.workers import MicroBatcher, WorkerPool, _in_time
 
 
 def test_full_pool_answers_503_until_a_call_ends() -> None:
@@ -69,6 +70,30 @@ def test_a_call_that_has_not_begun_in_time_may_be_sent_again() -> None:
         await asyncio.gather(first, return_exceptions=True)
         workers.close()
         assert not seen
+
+    asyncio.run(scenario())
+
+
+def test_what_began_late_has_its_whole_time() -> None:
+    async def scenario() -> None:
+        late: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        # Asked for when the time to wait is over.
+        begun: list[float] = []
+
+        def began_at() -> float:
+            begun.append(time.monotonic())
+            return begun[0] + 60
+
+        waiting = asyncio.create_task(_in_time(late, 0.01, began_at))
+        while not begun:
+            await asyncio.sleep(0.01)
+        late.set_result(7)
+        assert await waiting == 7
+        never: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        with pytest.raises(HTTPException) as refused:
+            await _in_time(never, 0.01, lambda: None)
+        assert refused.value.status_code == 503
+        assert never.cancelled()
 
     asyncio.run(scenario())
 
@@ -132,10 +157,10 @@ def test_timed_out_items_are_not_processed() -> None:
         with pytest.raises(HTTPException) as late:
             await workers.run("waits")
         assert late.value.status_code == 503
-        open_.set()
         with pytest.raises(HTTPException) as slow:
             await patient
         assert slow.value.status_code == 504
+        open_.set()
         while workers._task is not None:
             await asyncio.sleep(0)
         assert seen == ["in work"]

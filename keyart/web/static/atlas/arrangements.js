@@ -1,5 +1,6 @@
 // Where films are: on the map, or in tidy rows by place, by year or by color. Each arrangement is framed like the map:
 // x and y, the half sides of what films take, how wide their posters are and how these grow with the zoom.
+import { densest } from "./densest.js";
 import { tone } from "./tones.js";
 import { t } from "../words.js";
 
@@ -8,12 +9,22 @@ const APART = 1.12; // the width of a cell, in posters
 const WIDE = 4 / 3; // times the height of all
 const GAP = 0.3; // of a cell, between years
 
-
 // The map, whose posters grow more slowly than the gaps between them, so that whoever goes nearer sees them come apart.
 function map(films) {
   const [x, y] = [films.mapX, films.mapY];
   // So wide that all posters together would cover a disc as large as the map.
-  return { x, y, across: films.reach(x), down: films.reach(y), width: Math.sqrt(Math.PI / HIGH / Math.max(films.n, 1)), growth: 0.75, marks: [] };
+  return { x, y, across: films.reach(x), down: films.reach(y), width: Math.sqrt(Math.PI / HIGH / Math.max(films.n, 1)), growth: 0.75, marks: names(films) };
+}
+
+// The words of clusters where most of their films are; the largest cluster first.
+function names(films) {
+  const rows = films.clusters.map(() => []);
+  films.cluster.forEach((cluster, row) => rows[cluster].push(row));
+  const named = films.clusters.map((cluster, number) => ({ ...cluster, rows: rows[number] })).filter((each) => each.named && each.rows.length);
+  return named.sort((one, other) => other.rows.length - one.rows.length).map((each) => {
+    const [x, y] = densest(films.mapX, films.mapY, each.rows);
+    return { x, y, text: each.name };
+  });
 }
 
 // Rows of cells for n films, the last of them in part empty.
@@ -102,7 +113,7 @@ function years(films) {
   });
   const marks = stacks.map((_, number) => {
     const text = number < n - (known.length < films.n) ? `${first + number}` : t("no year");
-    return { x: left(number + 0.5), y: ground, text, weight: (first + number) % 10 ? ((first + number) % 5 ? 0 : 1) : 2 };
+    return { x: left(number + 0.5), y: ground * 1.06, text, isBelow: true, weight: (first + number) % 10 ? ((first + number) % 5 ? 0 : 1) : 2 };
   });
   marks.sort((one, other) => other.weight - one.weight);
   // With the years below.

@@ -8,6 +8,8 @@ const SMALL = 20; // below, it comes from the small sheets
 const NEAR = 90; // above, a poster of its own is fetched
 const FADED = 0.12;
 const LARGER = 1.5; // the film that is pointed at
+const AFAR = 3; // zoom up to which clusters have their words
+const LINE = 20; // pixels high: a line of these
 
 export class Painter {
   constructor(canvas, films, grid, camera, pictures, repaint) {
@@ -56,13 +58,13 @@ export class Painter {
     if (n > MANY && this.moving) this.mosaic.paint(context, camera, style.backgroundColor, this.shown);
     else if (n > MANY) this.backdrop.paint(context, camera, this.density, style.backgroundColor, now);
     else this.#films(context, camera, now);
+    if (!this.moving) this.#marks(style.backgroundColor);
     const width = this.#larger();
     for (const row of [this.found, this.marked]) {
       if (row === null) continue;
       this.#film(context, camera, row, width, now);
       this.#frame(context, camera, row, width);
     }
-    if (!this.moving) this.#marks(style.backgroundColor);
     if (this.landed && !this.moving) this.#landed();
     if (this.outline) this.#band();
   }
@@ -72,25 +74,28 @@ export class Painter {
     else for (let row = 0; row < this.films.n; row += 1) visit(row);
   }
 
-  // Words below films, such as years: the weightiest first, as many as there is room for.
+  // Words over films or below them: the weightiest first, as many as there is room for.
   #marks(paper) {
     const { context, camera } = this;
     context.font = "600 13px system-ui, sans-serif";
     context.textAlign = "center";
-    context.textBaseline = "top";
-    context.lineJoin = "round";
-    context.lineWidth = 4;
-    context.strokeStyle = paper;
-    context.fillStyle = this.ink;
+    context.textBaseline = "middle";
     const taken = [];
-    for (const { x, y, text } of this.marks) {
-      const [left, top] = camera.toScreen(x, y);
-      const half = context.measureText(text).width / 2 + 4;
-      if (taken.some(([from, to]) => left + half > from && left - half < to)) continue;
-      taken.push([left - half, left + half]);
-      const line = Math.min(top + 3, camera.height - 18);
-      context.strokeText(text, left, line);
-      context.fillText(text, left, line);
+    for (const { x, y, text, isBelow } of this.marks) {
+      const [middle, top] = camera.toScreen(x, y);
+      const line = isBelow ? Math.min(top, camera.height) - LINE / 2 : top;
+      const isSeen = middle > 0 && middle < camera.width && line > 0 && line < camera.height;
+      if (!isSeen || (!isBelow && camera.zoom > AFAR)) continue;
+      const half = context.measureText(text).width / 2 + 5;
+      const left = Math.max(0, Math.min(middle - half, camera.width - 2 * half));
+      if (taken.some((other) => Math.abs(other.left + other.half - left - half) < other.half + half && Math.abs(other.line - line) < LINE)) continue;
+      taken.push({ left, half, line });
+      context.fillStyle = paper;
+      context.globalAlpha = 0.85;
+      context.fillRect(left, line - LINE / 2, 2 * half, LINE);
+      context.globalAlpha = 1;
+      context.fillStyle = this.ink;
+      context.fillText(text, left + half, line + 1);
     }
   }
 
