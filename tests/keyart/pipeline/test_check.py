@@ -149,6 +149,17 @@ def test_parts_that_do_not_fit_are_named(whole: Path, movielens: Path, tastes: P
     assert pipeline.check(whole).is_whole
 
 
+@pytest.mark.parametrize("name", ["catalog.sqlite", "posters/posters.sqlite"])
+def test_a_damaged_name_that_is_no_text_is_damage(whole: Path, name: str) -> None:
+    """SQLite's message repeats the name of a column that it does not find, which cannot be decoded then."""
+    path = whole / name
+    content, column = path.read_bytes(), {"catalog": b"(imdb_id)", "posters": b"(sha256)"}[path.stem]
+    assert column in content
+    path.write_bytes(content.replace(column, b"(\xf9" + column[2:]))
+    report = pipeline.check(whole)
+    assert name in {finding.path for finding in report.findings}, report
+
+
 def test_leftovers_are_named_and_removed(whole: Path) -> None:
     leftovers = [
         *("ratings-0123456789abcdef.parquet", ".catalog.sqlite.1.partial", "index/0badf00d.npz", "index/.x.partial"),
