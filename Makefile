@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # A file's tests stay in one process: TensorFlow and Spark take seconds to start.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+DAILY  := -m "not slow and not release and not heavy and not faults"
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help setup demo check lint types test test-fast test-release test-slow test-newest soak faults fuzz docs sbom \
@@ -32,7 +33,7 @@ test: check ## lint, types and tests, 10 to 20 minutes on 2 cores
 	$(PYTEST)
 
 test-fast: $(VENV)/.installed-dev ## tests for daily work, 2 to 5 minutes: no Spark, browser, server process, training or real data
-	$(PYTEST) -m "not slow and not release and not heavy and not faults"
+	$(PYTEST) $(DAILY)
 
 test-release: $(VENV)/.installed-dev ## the longest tests, before a release: 5 to 10 minutes
 	$(PYTEST) -m release
@@ -54,10 +55,10 @@ fuzz: $(VENV)/.installed-dev ## files from elsewhere, spoiled so as to reach new
 docs: $(VENV)/.installed-dev ## build the documentation site in build/docs; a dead link fails
 	$(BIN)/python -m sphinx -W --keep-going -q -c docs -d build/doctrees . build/docs
 
-test-newest: ## the tests with the newest versions of all dependencies, in an environment of their own
+test-newest: ## the tests for daily work with the newest versions of all dependencies, in an environment of their own
 	$(PYTHON) -m venv --clear build/newest
 	build/newest/bin/pip install --quiet -e '.[dev]'
-	build/newest/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder \
+	build/newest/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder $(DAILY) \
 	  --deselect tests/test_packaging.py::test_installed_versions_are_the_pinned_ones
 
 sbom: build/tools/.installed ## write build/keyart.cdx.json, the bill of materials of an installation with all extras

@@ -148,9 +148,14 @@ def extract_features(
                 on_picture()
         shards.finish()
     n_dropped = store.tidy(is_current(present, drop_missing=drop_missing), shard_rows)
-    store.write_skipped(skipped)
+    store.write_skipped(without_features(skipped, present))
     n_lost = 0 if drop_missing else damage.n_lost(present, stored, n_new)
     return ExtractReport(n_new, n_known, tuple(skipped), n_dropped, damage.reasons, n_lost=n_lost)
+
+
+def without_features(skipped: Iterable[Skipped], present: Mapping[PictureId, str | None]) -> list[Skipped]:
+    """Choose the images that have none as they are; a file that could not be read, and has no hash, may have some."""
+    return [one for one in skipped if present[one.picture_id] is not None]
 
 
 def is_current(present: Mapping[PictureId, str | None], *, drop_missing: bool) -> Callable[[PictureId, str], bool]:

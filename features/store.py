@@ -5,7 +5,7 @@
     features.json            the identity of the store, how the network was chosen, the shape of its output
     whitening.npz            the whitening, if the identity names one
     features-00000.*         the shards, see `features.shards`; numbers may have gaps
-    skipped.json             images that could not be read, and why
+    skipped.json             images that cannot be decoded, and why
 
 If an image is in several shards, its latest row is valid.
 """
@@ -433,12 +433,12 @@ class FeatureStore:
         return whitening
 
     def write_skipped(self, skipped: Sequence[Skipped]) -> None:
-        """Record which images could not be read, replacing the earlier record."""
+        """Record which images have no features as they are, replacing the earlier record."""
         content = {"pictures": [asdict(one) for one in skipped]}
         write_record(self.folder / _SKIPPED_NAME, _SKIPPED, _VERSION, content)
 
     def skipped(self) -> tuple[Skipped, ...]:
-        """Return the images that the last run could not read."""
+        """Return the images that have no features as they are, as the last run found."""
         try:
             record = read_record(self.folder / _SKIPPED_NAME, _SKIPPED, _VERSION)
         except FileNotFoundError:

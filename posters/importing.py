@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from catalog.errors import DataError
+from catalog.errors import DataError, StoreError
 from catalog.film import Film
 from catalog.film_ids import ID_COLUMNS, FilmId, Imdb, Movie, Tmdb, id_in, parse_film_id
 from catalog.image_formats import SUFFIXES, count_endings, listed_endings
@@ -254,9 +254,16 @@ def _keep(content: bytes, movie_ids: list[int], store: PosterStore, tally: _Tall
     sha256 = hashlib.sha256(content).hexdigest()
     for movie_id in movie_ids:
         poster = store.poster(movie_id)
-        # By the content of the file, since an import is the way to repair a damaged poster.
-        if poster and poster.sha256 == sha256 == sha256_file(poster.path):
+        if poster and poster.sha256 == sha256 == _sha256_of(poster.path):
             tally.unchanged.add(movie_id)
         else:
             store.put(movie_id, content, Origin(Source.IMPORT))
             tally.imported.add(movie_id)
+
+
+def _sha256_of(path: Path) -> str | None:
+    """Hash a stored poster by its file, as an import is the way to repair one; None where it cannot be read."""
+    try:
+        return sha256_file(path)
+    except (OSError, DataError, StoreError):
+        return None

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from catalog.errors import DataError
 from catalog.film import Film
 from catalog.film_ids import FilmId, Imdb, format_imdb_id, parse_film_id
 from catalog.image_formats import SUFFIXES
+from catalog.io.files import read_bytes
 from catalog.matching import FilmMatcher
 
 # What a poster is called that is not named after its film, the preferred name first.
@@ -146,9 +148,16 @@ def _nfo(path: Path, lone_nfo: Path | None) -> str:
         candidates += [folder / "movie.nfo", lone_nfo]
     for nfo in candidates:
         if nfo and nfo.is_file() and nfo.stat().st_size <= _MAX_NFO_BYTES:
-            text = nfo.read_text("utf-8", errors="replace")
+            text = _text_of(nfo)
             return "" if _NFO_OF_SERIES.search(text) else _NFO_OTHERS.sub("", text)
     return ""
+
+
+def _text_of(nfo: Path) -> str:
+    try:
+        return read_bytes(nfo, _MAX_NFO_BYTES).decode(errors="replace")
+    except OSError as error:
+        raise DataError(f"cannot read {nfo}, which names a film: {error.strerror}") from error
 
 
 def _ids_of_nfo(text: str) -> Iterator[FilmId]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Lock
 
 from catalog.errors import DamageError, DataError, StoreError
-from catalog.io.files import open_file, read_error, read_record, sha256_file, write_record, xxh3_file
+from catalog.io.files import open_file, read_error, read_failures, read_record, sha256_file, write_record, xxh3_file
 from catalog.io.remote import AnyPath
 
 _KIND, _VERSION = "keyart-checksums", 1
@@ -150,7 +150,7 @@ def revision_of(path: Path) -> str:
 
     SQLite counts every change of a file that has no write-ahead log; a file from elsewhere has another id.
     """
-    with open_file(path) as stream:
+    with read_failures(path), open_file(path) as stream:
         header = stream.read(_HEADER_BYTES)
     if len(header) < _HEADER_BYTES or not header.startswith(b"SQLite format 3\0"):
         return ""

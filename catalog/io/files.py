@@ -99,6 +99,17 @@ def is_read_failure(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno not in _NO_FAILURES
 
 
+@contextmanager
+def read_failures(path: AnyPath) -> Iterator[None]:
+    """Convert a failed read of a file that is there to an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if is_read_failure(error):
+            raise read_error(path, error) from error
+        raise
+
+
 def flush_to_disk(path: Path) -> None:
     """Wait until the disk has a file, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -383,7 +394,7 @@ def read_stable(read: Callable[[], Result], version: Callable[[], object]) -> Re
 def sha256_file(path: AnyPath) -> str:
     """Compute the SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
-    with open_file(path) as stream:
+    with read_failures(path), open_file(path) as stream:
         while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
@@ -392,7 +403,7 @@ def sha256_file(path: AnyPath) -> str:
 def xxh3_file(path: AnyPath) -> str:
     """Compute the XXH3 checksum of a file: many times faster than SHA-256, but only a protection against damage."""
     digest = xxhash.xxh3_64()
-    with open_file(path) as stream:
+    with read_failures(path), open_file(path) as stream:
         while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

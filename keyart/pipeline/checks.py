@@ -16,7 +16,7 @@ from catalog.errors import DataError, IncompleteError, KeyartError, NotBuiltErro
 from catalog.films import Catalog
 from catalog.io.arrays import hold_arrays, unnamed_arrays
 from catalog.io.checksums import ChecksumError, checksums_path, recorded_checksums
-from catalog.io.files import is_partial
+from catalog.io.files import is_partial, sqlite_errors
 from catalog.io.locks import LOCK_NAME
 from catalog.text import plural
 from cf.models.neighbors import ItemCosine
@@ -86,7 +86,8 @@ def check_workspace(
 def _reload(workspace: Workspace) -> str:
     """Name the command that loads the catalog again."""
     with (
-        suppress(sqlite3.Error, OSError, KeyartError),
+        suppress(KeyartError, OSError),
+        sqlite_errors(workspace.catalog_path),
         closing(connect_to_read(workspace.catalog_path)) as connection,
     ):
         result = connection.execute("SELECT value FROM facts WHERE name = 'loaded_from'").fetchone()
@@ -152,7 +153,12 @@ def _found_again(findings: Findings, check: Callable[[Findings, _Known], None], 
 def _passes_own_check(path: Path) -> bool:
     # Not by the path alone, which would create a file that is missing.
     address = f"{path.as_uri()}?mode=rw"
-    with suppress(sqlite3.Error, OSError), closing(sqlite3.connect(address, uri=True)) as connection:
+    with (
+        suppress(KeyartError, OSError),
+        # A name that is damaged may be no text.
+        sqlite_errors(path),
+        closing(sqlite3.connect(address, uri=True)) as connection,
+    ):
         return bool(connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
     return False
 

@@ -20,6 +20,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
 from keyart.web.body_limits import Uploads
+from keyart.web.conditional import Generation, conditional_route
 from keyart.web.errors import PROBLEMS, add_problems
 from keyart.web.html import answer, page
 from keyart.web.inference import ImageEncoder
@@ -41,7 +42,7 @@ from keyart.web.services.users import UserService
 from keyart.web.words import words_for
 from keyart.web.workers import MicroBatcher, WorkerPool, yield_processor
 from keyart.workspace.encoders import open_views
-from keyart.workspace.reloading import OnReload
+from keyart.workspace.reloading import OnReload, Outcome
 
 _STATIC = Path(__file__).parent / "static"
 _PAGES = {"/atlas": "atlas.html", "/user": "user.html", "/shortlist": "shortlist.html", "/docs": "docs.html"}
@@ -64,7 +65,8 @@ def make_app(
     Without `encoder` it follows the default of the workspace; the map and the recommendations, that of its start.
     """
     registry = CollectorRegistry()
-    on_reload = _counted_reloads(registry)
+    generation = Generation()
+    on_reload = _counted_reloads(registry, generation)
     films = FilmService.open(home, on_reload, encoder)
     view = open_views(home, encoder)[0]
     details = DetailService(view, films, on_reload)
@@ -94,12 +96,13 @@ def make_app(
     add_middleware(app, token, public, registry)
     # Those of users before the films, whose /api/films/{movie_id} would match "to-rate".
     images = ImageEncoder(films, pools.decoding, encoding, pools.embedding)
+    conditional = conditional_route(lambda: (generation.number, films.state()))
     routers = (
-        user_routes(users, recommending),
-        film_panel_routes(films, details, pools.querying, pools.drawing),
-        film_routes(films, images, pools, read_only=read_only),
+        user_routes(users, recommending, conditional_route(lambda: (generation.number, users.state()))),
+        film_panel_routes(films, details, pools.querying, pools.drawing, conditional),
+        film_routes(films, images, pools, conditional, read_only=read_only),
         atlas_routes(atlas, pools.drawing),
-        shortlist_routes(ShortlistService(films), pools.querying, pools.drawing),
+        shortlist_routes(ShortlistService(films), pools.querying, pools.drawing, conditional),
     )
     for router in routers:
         app.include_router(router, dependencies=_dependencies(token))
@@ -142,11 +145,16 @@ def _dependencies(token: str | None) -> list[Any]:
     return [Depends(refuse_unknown_parameters), *described]
 
 
-def _counted_reloads(registry: CollectorRegistry) -> OnReload:
+def _counted_reloads(registry: CollectorRegistry, generation: Generation) -> OnReload:
     reloads = Counter(
-        "keyart_reloads", "Parts reopened after their files changed.", ("part", "result"), registry=registry
+        "keyart_reloads", "Parts reopened after their files changed, or closed.", ("part", "result"), registry=registry
     )
-    return lambda part, succeeded: reloads.labels(part, "opened" if succeeded else "failed").inc()
+
+    def count(part: str, outcome: Outcome) -> None:
+        generation.advance()
+        reloads.labels(part, outcome).inc()
+
+    return count
 
 
 def _add_pages(app: FastAPI) -> None:
@@ -195,6 +203,7 @@ class _WarmUp:
 def _add_states(app: FastAPI, warm_up: _WarmUp, registry: CollectorRegistry) -> None:
     @app.get("/healthz", tags=["server"], summary="Whether the process is alive")
     async def health() -> ServerState:
+        """Answer as long as the process does, whatever it waits for."""
         return ServerState(status="ok")
 
     @app.get(
@@ -204,10 +213,12 @@ def _add_states(app: FastAPI, warm_up: _WarmUp, registry: CollectorRegistry) -> 
         responses=PROBLEMS,
     )
     async def readiness() -> ServerState:
+        """Return 503 until images can be compared."""
         if not warm_up.is_over:
             raise HTTPException(503, "the network is being loaded", {"Retry-After": "2"})
         return ServerState(status="ok")
 
     @app.get("/metrics", tags=["server"], summary="Counts and times, for Prometheus", response_class=PlainTextResponse)
     async def metrics() -> Response:
+        """Return the numbers and durations of requests by route and status, and of reopened parts."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -2,10 +2,75 @@
 
 from __future__ import annotations
 
-from fastapi import Request
+import secrets
+from collections.abc import Callable, Coroutine
+from hashlib import blake2b
+from threading import Lock
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+_UNCHANGED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "Not Modified: the answer whose `ETag` was sent as `If-None-Match` still holds"}
+}
 
 
 def is_unchanged(request: Request, etag: str) -> bool:
     """Return whether a client has what an entity tag names, also in compressed form (RFC 9110, section 13.1.2)."""
-    shown = [one.strip() for one in request.headers.get("if-none-match", "").split(",")]
-    return "*" in shown or etag in (one.removeprefix("W/") for one in shown)
+    shown = _shown(request)
+    return "*" in shown or etag in shown
+
+
+def _shown(request: Request) -> set[str]:
+    return {one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")}
+
+
+class Generation:
+    """Counts the changes of what a server has open: as long as it stays, every question has the same answer."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.number = 0
+
+    def advance(self) -> None:
+        """Count a change that has been made."""
+        with self._lock:
+            self.number += 1
+
+
+def conditional_route(state: Callable[[], object]) -> type[APIRoute]:
+    """Create a class of GET routes whose answers depend on the address and on a state, which is cheap to name.
+
+    An answer that a client has is not computed again.
+    """
+    # Of this process: another one counts from 0, too, and may be of another version.
+    key = secrets.token_bytes(16)
+
+    def etag_of(request: Request) -> str:
+        question = (state(), request.scope["path"], request.scope["query_string"])
+        return f'"{blake2b(repr(question).encode(), digest_size=12, key=key).hexdigest()}"'
+
+    class ConditionalRoute(APIRoute):
+        def __init__(self, path: str, endpoint: Callable[..., Any], **described: Any) -> None:
+            described["responses"] = _UNCHANGED | (described.get("responses") or {})
+            super().__init__(path, endpoint, **described)
+
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+
+            async def conditional(request: Request) -> Response:
+                # Named before anything is read: what changes meanwhile makes the tag old, never the answer wrong.
+                etag = etag_of(request)
+                # Weak: the same question may be answered in other bytes, such as other last digits of a drawing.
+                headers = {"ETag": f"W/{etag}"}
+                # Only what was answered before has a tag, so a wrong question gets its refusal.
+                if etag in _shown(request):
+                    return Response(status_code=304, headers=headers)
+                response = await handle(request)
+                response.headers.update(headers)
+                return response
+
+            return conditional
+
+    return ConditionalRoute

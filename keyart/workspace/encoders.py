@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from pathlib import Path
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
@@ -61,9 +62,19 @@ def index_record_path(workspace: Workspace) -> Path:
 def list_encoders(workspace: Workspace) -> list[Workspace]:
     """Return a view by each encoder that the workspace has, the default first and the others by name."""
     default = workspace.default().encoder
-    names = [path.name for path in workspace.encoders_dir.glob("*") if is_encoder_name(path.name)]
-    views = [view for view in map(workspace.with_encoder, (None, *sorted(names))) if has_parts(view)]
+    views = [view for view in _views(workspace) if has_parts(view)]
     return sorted(views, key=lambda view: view.encoder != default)
+
+
+def encoder_list_paths(workspace: Workspace) -> list[Path]:
+    """Return the files and folders that change with the encoders of a workspace, and with which is the default."""
+    parts = ((view.features_dir, index_record_path(view)) for view in _views(workspace))
+    return [workspace.record_path, *chain.from_iterable(parts)]
+
+
+def _views(workspace: Workspace) -> list[Workspace]:
+    names = [path.name for path in workspace.encoders_dir.glob("*") if is_encoder_name(path.name)]
+    return [workspace.with_encoder(name) for name in (None, *sorted(names))]
 
 
 def text_encoder(workspace: Workspace) -> str | None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from keyart.workspace.api_keys import redact
 from keyart.workspace.changes import Snapshot
@@ -17,8 +17,9 @@ from keyart.workspace.changes import Snapshot
 _log = logging.getLogger(__name__)
 
 Part = TypeVar("Part")
-OnReload = Callable[[str, bool], None]
-"""Called with the name of the part after each reopening, and whether it succeeded."""
+Outcome = Literal["opened", "failed", "closed"]
+OnReload = Callable[[str, Outcome], None]
+"""Called with the name of the part after it was reopened, could not be, or was closed."""
 
 # While a long extraction adds files all the time, reopening takes at most a tenth of one processor.
 _MIN_PAUSES_PER_OPENING = 9
@@ -48,7 +49,7 @@ class Reloading(Generic[Part]):
         *,
         reopen: Callable[[Part], Part] | None = None,
         close: Callable[[Part], Any] = lambda _: None,
-        on_reload: OnReload = lambda _name, _succeeded: None,
+        on_reload: OnReload = lambda _name, _outcome: None,
         interval_s: float = 1.0,
     ) -> None:
         self.name = name
@@ -97,6 +98,7 @@ class Reloading(Generic[Part]):
         if wait and self._thread is not None:
             self._thread.join()
         self._swap(None)
+        self._on_reload(self.name, "closed")
 
     def _acquire(self) -> _Opened[Part]:
         while True:
@@ -135,11 +137,11 @@ class Reloading(Generic[Part]):
             _log.warning(
                 "%s has changed and cannot be opened; the old one stays in use: %s", self.name, redact(str(error))
             )
-            self._on_reload(self.name, False)
+            self._on_reload(self.name, "failed")
         else:
             self._retry_at = float("inf")
             _log.info("%s reopened", self.name)
-            self._on_reload(self.name, True)
+            self._on_reload(self.name, "opened")
 
     def _swap(self, newer: _Opened[Part] | None) -> None:
         with self._lock:

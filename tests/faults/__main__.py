@@ -49,10 +49,11 @@ def cases(trials: Trials, command: Command, options: Namespace) -> Iterator[Outc
     undisturbed = trials.count(command)
     if undisturbed.code:
         raise AssertionError(f"{command.name} failed: {undisturbed.output}")
-    chosen = selected(trials, command, options.only) if options.only else range(1, undisturbed.n_operations + 1)
+    chosen = selected(trials, command, options.only) if options.only else ()
     for kind in options.kinds.split(",") if options.kinds else ():
-        for fault in every_fault(undisturbed.n_operations, [KINDS[kind]]):
-            if fault.at in chosen and (fault.at + options.offset) % options.stride == 0:
+        for fault in every_fault(undisturbed, KINDS[kind]):
+            is_chosen = not options.only or fault.at in chosen
+            if is_chosen and (fault.at + options.offset) % options.stride == 0:
                 yield trials.trial(command, fault)
     if options.unrecorded:
         different = trials.unrecorded(command)

@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
+from catalog.content_table import read_content
 from catalog.errors import KeyartError, QueryError, UnknownFilmError
 from catalog.film_table import read_film_table, read_rated_films
 from catalog.films import Catalog
@@ -30,12 +32,16 @@ from catalog.movielens import FILE_NAMES, read_films
 from catalog.titles import parse_title, series_key, title_key
 from cf.ratings import read_movielens, read_ratings
 from features.encoders.loading import load_backbone
+from features.encoders.pair import Pair
+from features.encoders.text import load_text
 from features.images import decode_image
 from features.options import ExtractOptions
 from features.preprocessing_files import read_preprocessing
 from features.store import FeatureStore
+from features.whitening import Whitening
 from keyart.atlas.build import AtlasOptions, make_atlas
 from keyart.atlas.record import Atlas
+from keyart.cold_start.new_film import read_new_films
 from keyart.pipeline.status import read_status
 from keyart.recommend.models import open_model
 from keyart.recommend.personal_files import read_personal_file
@@ -45,10 +51,12 @@ from keyart.workspace.index import open_built_index
 from keyart.workspace.layout import Workspace
 from posters.database import Origin, Source
 from posters.id_export import read_live_ids
+from posters.importing import import_csv, import_folder
 from posters.store import PosterStore
 from posters.validation import verify_image
 from tests.faults.small_workspace import make_workspace
 from tests.posters.pictures import draw_poster
+from tests.word_pair import save_pair
 
 Files = dict[str, bytes]
 
@@ -185,6 +193,18 @@ _TABLE = {
     "films.csv": b"movie_id,title,year,genres,imdb_id,tmdb_id\n7,Own Film,1999,Drama,tt0114709,862\n8,Other,,,,\n",
     "rated.csv": b"userId,movieId,rating,timestamp,title\n1,7,3.5,1,Own Film\n",
 }
+_CONTENT = {
+    "content.csv": b"movie_id,director,cast,keywords\n1,Jane Doe,Ann|Bob,harbor|night\ntt0113277,,Eve,\n",
+    "new.csv": b"path,title,year,genres,director,cast,keywords\n"
+    b"1.jpg,Own Film,1999,Drama,Jane Doe,Ann|Bob,night\n2.jpg,,,,,,\n",
+}
+# A poster for every file that names its film.
+_IMPORTED = {
+    "posters.csv": b"movie_id,path\n1,Film 1/poster.jpg\ntt0000002,Film 2/folder.jpg\n",
+    "Film 1/movie.nfo": b'<movie><title>Film 1</title><year>1981</year><uniqueid type="imdb">tt0000001</uniqueid>'
+    b"<tmdbid>101</tmdbid></movie>",
+    "Film 2/Film 2.nfo": b"https://www.imdb.com/title/tt0000002/\n",
+}
 _PERSONAL = {
     "letterboxd.csv": b"Date,Name,Year,Letterboxd URI,Rating\n2026-01-02,Heat,1995,https://boxd.it/a,4.5\n",
     "imdb.csv": b"Const,Your Rating,Date Rated,Title,Title Type,Year\ntt0113277,9,2026-01-02,Heat,movie,1995\n",
@@ -205,6 +225,23 @@ _PREPROCESSING = {
 def _read_data_set(folder: Path) -> object:
     with unpacked(folder, FILE_NAMES) as opened:
         return read_films(opened), read_movielens(opened)
+
+
+def _read_imported(folder: Path) -> None:
+    for name in ("Film 1/poster.jpg", "Film 2/folder.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(_poster())
+    films = list(_catalog())
+    with PosterStore.open(folder / "store") as store:
+        _each(
+            lambda: import_csv(folder / "posters.csv", films, store),
+            lambda: import_folder(folder, films, store, by="name"),
+        )
+
+
+@cache
+def _poster() -> bytes:
+    return draw_poster(1, size=(30, 45))
 
 
 def _read_each(folder: Path, read: Callable[[Path], object]) -> None:
@@ -341,6 +378,37 @@ def _with_checksums(files: Files) -> Files:
     return fitting
 
 
+def _whitening() -> Files:
+    fitted = Whitening.fit(np.random.default_rng(0).normal(size=(20, 6)))
+    with tempfile.TemporaryDirectory() as folder:
+        fitted.save(Path(folder) / "whitening.npz")
+        return {"whitening.npz": (Path(folder) / "whitening.npz").read_bytes()}
+
+
+def _read_whitening(folder: Path) -> None:
+    Whitening.open(folder / "whitening.npz")(np.ones((1, 6)))
+
+
+def _read_databases(folder: Path) -> None:
+    workspace = _beside(folder)
+    _each(
+        lambda: Catalog.open(workspace.catalog_path).close(),
+        lambda: PosterStore.open_to_read(workspace.posters_dir).close(),
+        lambda: read_status(workspace),
+    )
+
+
+def _pair() -> Files:
+    with tempfile.TemporaryDirectory() as folder:
+        pair = save_pair(Path(folder) / "pair")
+        return {path.relative_to(pair).as_posix(): path.read_bytes() for path in pair.rglob("*") if path.is_file()}
+
+
+def _read_pair(folder: Path) -> None:
+    pair = Pair.find(folder)
+    load_text(pair.textual, pair.tokenizer, pair.text_options())(["red moon", "\U0001f600 moon"])
+
+
 def _read_records(folder: Path) -> None:
     workspace = _beside(folder)
     _each(
@@ -463,6 +531,11 @@ TARGETS: dict[str, Target] = {
         lambda: read_rated_films(folder / "rated.csv", {}),
         lambda: read_ratings(folder / "rated.csv"),
     )),
+    "content": Target(lambda: _CONTENT, lambda folder: _each(
+        lambda: read_content(folder / "content.csv"),
+        lambda: read_new_films(folder / "new.csv", ["Drama"], titled=False),
+    )),
+    "imported-posters": Target(lambda: _IMPORTED, _read_imported),
     "archive": Target(lambda: {"ml.zip": _zipped(_MOVIELENS)}, _read_archive),
     "archive-members": Target(lambda: _MOVIELENS, _read_archive, finish=lambda files: {"ml.zip": _zipped(files)}),
     "gzip": Target(lambda: {f"{name}.gz": _gzipped(text) for name, text in _MOVIELENS.items()}, _read_data_set),
@@ -483,6 +556,9 @@ TARGETS: dict[str, Target] = {
     "catalog-database": Target(lambda: _files_of("catalog.sqlite"), _read_catalog),
     "poster-database": Target(lambda: _files_of("posters/posters.sqlite"), _read_posters),
     "records": Target(_records, _read_records),
+    "checksums-of-databases": Target(lambda: _files_of("*.sqlite.json", "posters/*.sqlite.json"), _read_databases),
+    "whitening": Target(_whitening, _read_whitening),
+    "text-networks": Target(_pair, _read_pair),
     "uploads": Target(_uploads, _upload, is_heavy=True),
     "onnx": Target(lambda: {"network.onnx": (_folder() / "network.onnx").read_bytes()}, _network),
     "keras": Target(lambda: {"tiny.keras": _zipped(_keras_members())}, _network, is_heavy=True),

@@ -30,6 +30,7 @@ class Action(IntEnum):
     KILL = 3
     INTERRUPT = 4
     RECORD = 5
+    REFUSE = 6
 
 
 class Kind(IntEnum):
@@ -49,7 +50,10 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault at the operation with a number from 1; `lasting` means at all after it, too."""
+    """A fault at the operation with a number from 1; `lasting` means at all after it, too.
+
+    Of `Action.REFUSE`, which lets openings to read fail, the number is that of such an opening.
+    """
 
     action: Action = Action.COUNT
     at: int = 0
@@ -78,7 +82,7 @@ class Operation:
 
     @property
     def is_reading(self) -> bool:
-        """Whether it opens a file or a folder without changing it, which is not counted."""
+        """Whether it opens a file or a folder without changing it, which is counted apart."""
         return self.kind is Kind.OPEN and self.offset == 2
 
     @property
@@ -90,16 +94,16 @@ class Operation:
 class Tally:
     """What a process counted, in memory that it shares with its parent."""
 
-    _FORMAT = "qq512s"
+    _FORMAT = "qqq512s"
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, mmap.PAGESIZE)
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
 
-    def read(self) -> tuple[int, str]:
-        """Return the number of operations, and the one that was hit."""
-        n, _, what = struct.unpack_from(self._FORMAT, self._memory)
-        return n, what.rstrip(b"\0").decode(errors="replace")
+    def read(self) -> tuple[int, int, str]:
+        """Return the number of operations, that of openings to read, and the one that was hit."""
+        n, n_readings, _, what = struct.unpack_from(self._FORMAT, self._memory)
+        return n, n_readings, what.rstrip(b"\0").decode(errors="replace")
 
 
 def build(folder: Path) -> Path:

@@ -1,5 +1,5 @@
 /* Preloaded into a process, counts the operations that change files below a folder, and lets one of them fail, end the
-   process or interrupt it; or records all of them with their data.
+   process or interrupt it; or lets one opening to read fail; or records all of them with their data.
 
    It stands between the process and the C library, so that it sees what Python, SQLite and Arrow write alike. */
 #define _GNU_SOURCE
@@ -19,7 +19,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum action { OFF, COUNT, FAIL, KILL, INTERRUPT, RECORD };
+enum action { OFF, COUNT, FAIL, KILL, INTERRUPT, RECORD, REFUSE };
 enum kind { OPEN, CREATE, WRITE, TRUNCATE, SYNC, RENAME, UNLINK, MKDIR, RMDIR, LINK };
 static const char *const NAMES[] = {"open",   "create", "write", "ftruncate", "fsync",
                                     "rename", "unlink", "mkdir", "rmdir",     "link"};
@@ -27,6 +27,7 @@ static const char *const NAMES[] = {"open",   "create", "write", "ftruncate", "f
 /* Shared with the process that waits for this one. */
 struct tally {
     int64_t count;
+    int64_t readings;
     int64_t hit;
     char what[512];
 };
@@ -117,6 +118,19 @@ static void note(enum kind kind, int serial, int64_t offset, const void *bytes, 
     if (bytes) put(bytes, length);
 }
 
+static void hit(int64_t n, enum kind kind, const char *path) {
+    if (tally->hit) return;
+    tally->hit = n;
+    snprintf(tally->what, sizeof tally->what, "%s %s", NAMES[kind], path);
+}
+
+/* Count an opening to read, which changes nothing; returns an error number if it has to fail. */
+static int count_reading(const char *path) {
+    if (action == OFF || paused || ++tally->readings != wanted || action != REFUSE) return 0;
+    hit(tally->readings, OPEN, path);
+    return error_number;
+}
+
 /* Count an operation; returns an error number if it has to fail, -1 if a write has to be cut short. */
 static int count(enum kind kind, const char *path, size_t length) {
     if (action == OFF || paused) return 0;
@@ -126,11 +140,8 @@ static int count(enum kind kind, const char *path, size_t length) {
         cut_short = 0;
         return error_number;
     }
-    if (!is_hit || action == COUNT || action == RECORD) return 0;
-    if (!tally->hit) {
-        tally->hit = n;
-        snprintf(tally->what, sizeof tally->what, "%s %s", NAMES[kind], path);
-    }
+    if (!is_hit || action == COUNT || action == RECORD || action == REFUSE) return 0;
+    hit(n, kind, path);
     int can_cut = kind == WRITE && length > 1;
     switch (action) {
     case KILL:
@@ -183,7 +194,7 @@ static int open_at(int directory, const char *path, int flags, mode_t mode) {
     int descriptor = -1, writes = (flags & O_ACCMODE) != O_RDONLY;
     struct stat before;
     int exists = !syscall(SYS_newfstatat, AT_FDCWD, full, &before, 0);
-    int failure = writes ? count(exists ? OPEN : CREATE, full, 0) : 0;
+    int failure = writes ? count(exists ? OPEN : CREATE, full, 0) : exists ? count_reading(full) : 0;
     if (failure > 0) {
         errno = failure;
     } else {

@@ -40,6 +40,12 @@ def test_any_operation_may_fail_once(run_cases: RunCases, command: str) -> None:
 
 @pytest.mark.faults
 @every_command
+def test_any_opening_to_read_may_fail_once(run_cases: RunCases, command: str) -> None:
+    assert run_cases(command, "--kinds", "unreadable") == []
+
+
+@pytest.mark.faults
+@every_command
 def test_the_disk_may_be_full_from_any_operation_on(run_cases: RunCases, command: str) -> None:
     assert run_cases(command, "--kinds", "full disk") == []
 

@@ -15,7 +15,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -31,15 +31,21 @@ from tests.features.numpy_network import load_encoder
 _PATIENCE_S = 120
 _KILLED = -signal.SIGKILL
 NO_FAULT = Fault()
+# Of commands that did what they could, and say what they could not.
+_LEFT_OUT = ("note: ", "could not be read")
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a process ended: its exit code, or a negative signal; what it wrote, and how many operations it did."""
+    """How a process ended: its exit code, or a negative signal; what it wrote, and how many operations it did.
+
+    Openings to read are not among the operations.
+    """
 
     code: int
     output: str
     n_operations: int
+    n_readings: int
     hit: str
     lasted_s: float
 
@@ -123,8 +129,8 @@ class Trials:
         if not pid:
             _work_and_exit(work, output)
         code = _wait(pid, kill_after_s)
-        n_operations, hit = self._tally.read()
-        return Ending(code, output.read_text(errors="replace").strip(), n_operations, hit, time.monotonic() - started)
+        lasted_s = time.monotonic() - started
+        return Ending(code, output.read_text(errors="replace").strip(), *self._tally.read(), lasted_s)
 
     def base(self, commands: tuple[str, ...]) -> Path:
         """Return a workspace where commands have been run, with an empty folder's parent for no commands."""
@@ -175,7 +181,8 @@ class Trials:
         name = f"killed after {kill_after_s:.3f} s" if kill_after_s else f"{fault}, {ending.hit}"
         outcome = Outcome(command.name, name, _named(ending.code))
         outcome.wrong += _wrong_ending(fault, ending, is_killed=kill_after_s is not None)
-        outcome.wrong += self._judge(command, case, is_done=ending.code == 0 and "note: " not in ending.output)
+        is_done = ending.code == 0 and not any(words in ending.output for words in _LEFT_OUT)
+        outcome.wrong += self._judge(command, case, is_done=is_done)
         shutil.rmtree(case, ignore_errors=True)
         self.endings[outcome.ending] += 1
         return outcome
@@ -263,6 +270,9 @@ def wrong_parts(before: State, now: State, after: State, *, may_be_damaged: bool
     """Compare what a disturbed command has left with what was there before, and with what comes of it."""
     for name in sorted({*before.parts, *now.parts, *after.parts}):
         value = now.parts.get(name)
+        if name.endswith(": skipped"):
+            # What a command could not read now, the next one reads.
+            continue
         if value in (before.parts.get(name), after.parts.get(name)) or now.notes.get(name):
             continue
         if not (may_be_damaged and value is None and _is_named(name, now)):
@@ -377,16 +387,16 @@ def _content(path: Path) -> bytes | bool:
     return path.read_bytes() if path.is_file() else path.is_dir()
 
 
-def every_fault(n_operations: int, kinds: Iterable[Fault]) -> Iterator[Fault]:
-    """Yield each kind of fault at every operation."""
-    for kind in kinds:
-        for at in range(1, n_operations + 1):
-            yield Fault(kind.action, at, kind.error, kind.lasting)
+def every_fault(undisturbed: Ending, kind: Fault) -> Iterator[Fault]:
+    """Yield a kind of fault at every operation, or at every opening to read."""
+    n = undisturbed.n_readings if kind.action is Action.REFUSE else undisturbed.n_operations
+    return (replace(kind, at=at) for at in range(1, n + 1))
 
 
 KINDS = {
     "no space": Fault(Action.FAIL, error=errno.ENOSPC),
     "I/O error": Fault(Action.FAIL, error=errno.EIO),
+    "unreadable": Fault(Action.REFUSE, error=errno.EIO),
     "full disk": Fault(Action.FAIL, error=errno.ENOSPC, lasting=True),
     "kill": Fault(Action.KILL),
     "interrupt": Fault(Action.INTERRUPT),

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
 
 from catalog.errors import ConfigError, UnknownFilmError
 from keyart.web.errors import PROBLEMS
@@ -24,13 +25,21 @@ _N_IN_ROW = 6
 
 
 def film_panel_routes(
-    films: FilmService, details: DetailService, looking: WorkerPool, drawing: WorkerPool
+    films: FilmService,
+    details: DetailService,
+    looking: WorkerPool,
+    drawing: WorkerPool,
+    conditional: type[APIRoute],
 ) -> APIRouter:
     """Create the routes; `drawing` also reads the ratings at first."""
     router = APIRouter(responses=PROBLEMS, tags=["films"])
+    questions = APIRouter(route_class=conditional)
 
-    @router.get("/api/films/{movie_id}/details", summary="One film with its tags, ratings by stars, colors and links")
+    @questions.get(
+        "/api/films/{movie_id}/details", summary="One film with its tags, ratings by stars, colors and links"
+    )
     async def film_details(movie_id: FilmPath) -> FilmDetails:
+        """Return all that the page shows beside a film."""
         return await drawing.run(details.details, movie_id)
 
     @router.get("/films/{movie_id}/panel", include_in_schema=False)
@@ -42,6 +51,7 @@ def film_panel_routes(
         content = _panel(film, looks, liked, await drawing.run(details.dots), words)
         return HTMLResponse(content, headers=language_headers(words))
 
+    router.include_router(questions)
     return router
 
 

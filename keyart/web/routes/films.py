@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 
@@ -24,6 +25,7 @@ from keyart.web.errors import PROBLEMS
 from keyart.web.file_names import named
 from keyart.web.forms import FormFile
 from keyart.web.inference import ImageEncoder
+from keyart.web.paging import next_link
 from keyart.web.schemas.films import (
     AddedFilm,
     Cleaned,
@@ -61,7 +63,7 @@ FilmPath = Annotated[FilmRef, Path(description=_FILM, examples=[6])]
 ComparedFilm = Annotated[FilmRef, Query(description=_FILM, examples=[6])]
 EncoderName = Annotated[OneLine | None, Query(max_length=200, description="An encoder of the workspace.")]
 # A query parameter is text, which equals no literal number.
-Width = Annotated[Literal[160, 320, 640], BeforeValidator(int)]
+Width = Annotated[Literal[160, 320, 640], BeforeValidator(int), Query(description="In pixels.")]
 
 AnyFilmQuery = TypeVar("AnyFilmQuery", bound=FilmQuery)
 
@@ -123,14 +125,20 @@ class Pools:
         return self.querying if is_look_up else self.comparing
 
 
-def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, read_only: bool) -> APIRouter:
+def film_routes(
+    service: FilmService, encoder: ImageEncoder, pools: Pools, conditional: type[APIRoute], *, read_only: bool
+) -> APIRouter:
     """Create the routes."""
     router = APIRouter(responses=PROBLEMS, tags=["films"])
+    # Before the films, whose /api/films/{movie_id} would match "random".
+    _add_random_film(router, service, pools.querying)
+    questions = APIRouter(route_class=conditional)
     # Whether descriptions are taken is known once a network is loaded: look-ups do not wait for it.
-    _add_server(router, service, pools.comparing, read_only=read_only)
-    _add_films(router, service, pools)
-    _add_files(router, service, pools)
-    _add_regions(router, service, pools)
+    _add_server(questions, service, pools.comparing, read_only=read_only)
+    _add_films(questions, service, pools)
+    _add_files(questions, service, pools)
+    _add_regions(questions, service, pools)
+    router.include_router(questions)
     _add_posters(router, service, pools.thumbnails)
     _add_removals(router, service, pools.writing, read_only=read_only)
     bodies = APIRouter(route_class=BoundedRoute)
@@ -152,6 +160,7 @@ def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, re
 def _add_server(router: APIRouter, service: FilmService, pool: WorkerPool, *, read_only: bool) -> None:
     @router.get("/api/server", summary="What this server does and takes")
     async def server() -> ServerFacts:
+        """Return the version, the limits of images, and which requests are answered here."""
         return ServerFacts(
             version=version("keyart"),
             adds_films=not read_only,
@@ -162,50 +171,69 @@ def _add_server(router: APIRouter, service: FilmService, pool: WorkerPool, *, re
         )
 
 
+def _add_random_film(router: APIRouter, service: FilmService, pool: WorkerPool) -> None:
+    @router.get("/api/films/random", summary="A random film with a poster")
+    async def random_film() -> FilmFacts:
+        """Choose another film every time."""
+        return await pool.run(service.random_film)
+
+
 def _add_films(router: APIRouter, service: FilmService, pools: Pools) -> None:
     pool = pools.querying
 
     @router.get("/api/films", summary="Films by title")
     async def films(
-        query: Annotated[Cleaned, Query(min_length=1, max_length=200, examples=["heat"])],
-        k: Annotated[int, Query(ge=1, le=50)] = 8,
+        query: Annotated[
+            Cleaned,
+            Query(
+                min_length=1,
+                max_length=200,
+                description="A title or its beginning, also misspelled; initials, a year, or an id.",
+                examples=["heat"],
+            ),
+        ],
+        k: Annotated[int, Query(ge=1, le=50, description="How many films.")] = 8,
     ) -> list[Suggestion]:
+        """List the films that a text may mean, best first; of a year, its best-known films."""
         return await pool.run(service.suggestions, query, k)
 
     @router.get("/api/genres", summary="All genres")
     async def genres() -> list[str]:
+        """List the genres of all films in alphabetical order, as `genre` takes them."""
         return await pool.run(service.genres)
 
     @router.get("/api/encoders", summary="The encoders by which posters can be compared")
     async def encoders() -> list[EncoderFacts]:
+        """List the networks whose features the workspace has, the default first, as `encoder` takes them."""
         return await pool.run(service.encoders)
-
-    @router.get("/api/films/random", summary="A random film with a poster")
-    async def random_film() -> FilmFacts:
-        return await pool.run(service.random_film)
 
     @router.get("/api/films/{movie_id}", summary="One film")
     async def film(movie_id: FilmPath) -> FilmFacts:
+        """Return what the catalog knows of a film, and whether it has a poster here."""
         return await pool.run(service.film, movie_id)
 
     @router.get("/api/films/{movie_id}/similar", summary="Films that look like a film and are liked like it")
     async def similar(
         request: Request, movie_id: FilmPath, query: Annotated[FilmQuery, Query()], response: Response
     ) -> SimilarPage:
+        """Rank films by looks, ratings and content together; `Link` leads to the next page."""
         page = await pools.of_film(_checked(query)).run(service.similar, movie_id, query)
         response.headers.update(named(page.query, "json") | _next_page(request, query, page))
         return page
 
     @router.get("/api/films/{movie_id}/embedding", summary="The embedding of a film's poster")
     async def film_embedding(movie_id: FilmPath, encoder: EncoderName = None) -> EmbeddingFacts:
+        """Return the features that the poster is compared by; POST /api/similar/embedding takes them."""
         return await pool.run(service.film_embedding, movie_id, encoder)
 
     @router.get("/api/text", summary="Whether posters can be described in words")
     async def text() -> TextFacts:
+        """Return whether `text` and `unlike_text` are taken: an encoder has to know words."""
         return await pool.run(service.text)
 
     @router.get("/api/similar", summary="Films that look like films and descriptions, and not like others")
     async def similar_to_mix(request: Request, query: Annotated[MixQuery, Query()], response: Response) -> SimilarPage:
+        """Rank films by how much they look like all that is sought for; `why` says which part each is nearest to."""
         page = await pools.comparing.run(service.similar_to_mix, _checked(query))
         response.headers.update(named(page.query, "json") | _next_page(request, query, page))
         return page
@@ -228,20 +256,24 @@ def _add_several_films(router: APIRouter, service: FilmService, pools: Pools) ->
 def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:
     @router.get("/api/films/{movie_id}/similar.csv", summary="Look-alikes as CSV", **_CSV_FILE)
     async def similar_csv(movie_id: FilmPath, query: Annotated[FilmQuery, Query()]) -> Response:
+        """Return the same films as /api/films/{movie_id}/similar, one a line."""
         page = await pools.of_film(_checked(query)).run(service.similar, movie_id, query)
         return _csv_file(page)
 
     @router.get("/api/similar.csv", summary="Look-alikes of films and descriptions as CSV", **_CSV_FILE)
     async def mix_csv(query: Annotated[MixQuery, Query()]) -> Response:
+        """Return the same films as /api/similar, one a line."""
         page = await pools.comparing.run(service.similar_to_mix, _checked(query))
         return _csv_file(page)
 
     @router.get("/api/films/{movie_id}/sheet.jpg", summary="Look-alikes as a contact sheet", **JPEG_FILE)
     async def sheet(movie_id: FilmPath, query: Annotated[FilmQuery, Query()]) -> Response:
+        """Draw the posters of the same films as /api/films/{movie_id}/similar, with their titles and scores."""
         return _sheet_file(await pools.drawing.run(service.contact_sheet, movie_id, _checked(query)))
 
     @router.get("/api/sheet.jpg", summary="Look-alikes of films and descriptions as a contact sheet", **JPEG_FILE)
     async def mix_sheet(query: Annotated[MixQuery, Query()]) -> Response:
+        """Draw the posters of the same films as /api/similar, with their titles and scores."""
         return _sheet_file(await pools.drawing.run(service.contact_sheet_of_mix, _checked(query)))
 
 
@@ -253,11 +285,13 @@ def _add_regions(router: APIRouter, service: FilmService, pools: Pools) -> None:
         other_id: FilmPath,
         encoder: EncoderName = None,
     ) -> Response:
+        """Draw both posters with the regions that add to their similarity."""
         content = await pools.drawing.run(service.heat_map, movie_id, other_id, encoder)
         return Response(content, media_type="image/jpeg")
 
     @router.get("/api/films/{movie_id}/why/{other_id}", summary="Which regions of two posters look alike")
     async def regions(movie_id: FilmPath, other_id: FilmPath, encoder: EncoderName = None) -> RegionsFacts:
+        """Return what each region of two posters, and each pair of regions, adds to their similarity."""
         return await pools.comparing.run(service.regions, movie_id, other_id, encoder)
 
 
@@ -269,6 +303,7 @@ def _add_posters(router: APIRouter, service: FilmService, pool: WorkerPool) -> N
         responses={200: {"content": _JPEG}},
     )
     async def poster(request: Request, film: FilmPath, width: Width = 320) -> Response:
+        """Draw the poster at one of three widths, as a JPEG file."""
         movie_id = film if isinstance(film, int) else (await pool.run(service.film, film)).movie_id
         with suppress(MissingPosterError):
             return await answer(request, movie_id, width)
@@ -295,6 +330,7 @@ def _add_posters(router: APIRouter, service: FilmService, pool: WorkerPool) -> N
 def _add_embeddings(router: APIRouter, service: FilmService, pool: WorkerPool) -> None:
     @router.post("/api/similar/embedding", summary="Films that look like an image whose embedding is given")
     async def similar_to_embedding(query: EmbeddingQuery) -> SimilarPage:
+        """Rank films as POST /api/similar does for an image, without computing its features again."""
         return await pool.run(service.similar_to_embedding, query)
 
 
@@ -319,12 +355,14 @@ def _add_image_queries(router: APIRouter, service: FilmService, images: ImageEnc
     async def similar_to_image(
         request: Request, query: Annotated[ImageMixQuery, Query()], response: Response
     ) -> SimilarPage:
+        """Rank films by how much they look like all that is sought for; no image is stored."""
         page = await pools.comparing.run(service.similar_to_images, await compared(request, query), query)
         response.headers.update(named(page.query, "json"))
         return page
 
     @router.post("/api/similar.csv", summary="Look-alikes of images as CSV", openapi_extra=_IMAGES_BODY, **_CSV_FILE)
     async def image_csv(request: Request, query: Annotated[ImageMixQuery, Query()]) -> Response:
+        """Return the same films as POST /api/similar, one a line."""
         images = await compared(request, query)
         return _csv_file(await pools.comparing.run(service.similar_to_images, images, query))
 
@@ -332,6 +370,7 @@ def _add_image_queries(router: APIRouter, service: FilmService, images: ImageEnc
         "/api/sheet.jpg", summary="Look-alikes of images as a contact sheet", openapi_extra=_IMAGES_BODY, **JPEG_FILE
     )
     async def image_sheet(request: Request, query: Annotated[ImageMixQuery, Query()]) -> Response:
+        """Draw the posters of the same films as POST /api/similar beside the images."""
         images = await compared(request, query)
         return _sheet_file(await pools.drawing.run(service.contact_sheet_of_images, images, query))
 
@@ -339,6 +378,7 @@ def _add_image_queries(router: APIRouter, service: FilmService, images: ImageEnc
 def _add_images(router: APIRouter, service: FilmService, images: ImageEncoder, pools: Pools) -> None:
     @router.post("/api/embeddings", summary="The embedding of an image", openapi_extra=_IMAGE_BODY)
     async def embedding(request: Request, encoder: EncoderName = None) -> EmbeddingFacts:
+        """Return the features that an image is compared by; POST /api/similar/embedding takes them."""
         image = await images.encode_by(encoder, await pools.uploads.read(request))
         return await pools.comparing.run(service.embedding, image, encoder)
 
@@ -359,6 +399,7 @@ def _add_images(router: APIRouter, service: FilmService, images: ImageEncoder, p
 
     @router.post("/api/cold-start", summary="Who would like a film that nobody has rated", openapi_extra=_IMAGE_BODY)
     async def cold_start(request: Request, query: Annotated[ColdStartQuery, Query()]) -> ColdStartFacts:
+        """Predict the mean rating and the audience of a film with this poster, and find its look-alikes."""
         image = await images.encode(await pools.uploads.read(request))
         return await pools.comparing.run(service.cold_start, image, query)
 
@@ -366,6 +407,7 @@ def _add_images(router: APIRouter, service: FilmService, images: ImageEncoder, p
 def _add_new_films(router: APIRouter, service: FilmService, pools: Pools, *, read_only: bool) -> None:
     @router.post("/api/films", summary="Add a film with its poster", status_code=201, openapi_extra=_IMAGE_BODY)
     async def add_film(request: Request, facts: Annotated[NewFilmRecord, Query()], response: Response) -> AddedFilm:
+        """Add a film to the catalog, with its poster and features; 200 if it is there with this poster already."""
         if read_only:
             raise HTTPException(403, "this server adds no films; start it without --read-only")
         content = await pools.uploads.read(request)
@@ -380,6 +422,7 @@ def _add_new_films(router: APIRouter, service: FilmService, pools: Pools, *, rea
 def _add_removals(router: APIRouter, service: FilmService, pool: WorkerPool, *, read_only: bool) -> None:
     @router.delete("/api/films/{movie_id}", summary="Remove a film, with its poster and features")
     async def remove_film(movie_id: FilmPath) -> RemovedFilm:
+        """Remove a film from the catalog, the posters and the index."""
         if read_only:
             raise HTTPException(403, "this server removes no films; start it without --read-only")
         return await pool.run(service.remove, movie_id)
@@ -394,10 +437,8 @@ def _checked(query: AnyFilmQuery) -> AnyFilmQuery:
 
 
 def _next_page(request: Request, query: FilmQuery, page: SimilarPage) -> dict[str, str]:
-    """Return the header that leads to the next page of the same results (RFC 8288); none on the last one."""
-    if not page.more or query.diverse:
-        return {}
-    return {"Link": f'<?{request.url.include_query_params(offset=query.offset + query.k).query}>; rel="next"'}
+    """Return the header that leads to the next page of the same results; none on the last one."""
+    return next_link(request, query.offset + query.k) if page.more and not query.diverse else {}
 
 
 def _csv_file(page: SimilarPage) -> Response:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
+from fastapi.routing import APIRoute
 
 from catalog.io.tables import write_csv
 from keyart.web.errors import PROBLEMS
@@ -29,23 +30,28 @@ _NAME = "shortlist"
 Films = Annotated[ShortlistQuery, Query()]
 
 
-def shortlist_routes(service: ShortlistService, looking: WorkerPool, drawing: WorkerPool) -> APIRouter:
+def shortlist_routes(
+    service: ShortlistService, looking: WorkerPool, drawing: WorkerPool, conditional: type[APIRoute]
+) -> APIRouter:
     """Create the routes."""
-    router = APIRouter(responses=PROBLEMS, tags=["shortlists"])
+    router = APIRouter(responses=PROBLEMS, tags=["shortlists"], route_class=conditional)
 
     @router.get("/api/shortlist.json", summary="The films of a shortlist")
     async def shortlist(query: Films, response: Response) -> ShortlistFacts:
+        """Describe the films that a request names; the server stores no shortlist."""
         response.headers.update(file_header(f"{_NAME}.json"))
         return await looking.run(service.facts, query.film)
 
     @router.get("/api/shortlist.csv", summary="The films of a shortlist as CSV", **_CSV_FILE)
     async def shortlist_csv(query: Films) -> Response:
+        """Return the same films as /api/shortlist.json, one a line."""
         result = await looking.run(service.facts, query.film)
         headers = file_header(f"{_NAME}.csv")
         return Response(_as_csv(result.films), media_type="text/csv; charset=utf-8", headers=headers)
 
     @router.get("/api/shortlist.jpg", summary="The films of a shortlist as a contact sheet", **JPEG_FILE)
     async def shortlist_sheet(query: Films) -> Response:
+        """Draw the posters of the first 50 of the films, with their titles."""
         content = await drawing.run(service.sheet, query.film)
         return Response(content, media_type="image/jpeg", headers=file_header(f"{_NAME}.jpg"))
 

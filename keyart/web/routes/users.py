@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from catalog.errors import DataError
@@ -14,6 +15,7 @@ from catalog.text import clean
 from keyart.recommend.personal_files import parse_personal_file
 from keyart.web.body_limits import MAX_RATINGS_FILE_BYTES, BoundedRoute, Uploads, upload_route
 from keyart.web.errors import PROBLEMS
+from keyart.web.paging import next_link
 from keyart.web.schemas.films import FilmFacts
 from keyart.web.schemas.users import (
     FittedModel,
@@ -50,11 +52,17 @@ _RATINGS_BODY: dict[str, Any] = {
 }
 
 
-def user_routes(service: UserService, pool: WorkerPool) -> APIRouter:
+def user_routes(service: UserService, pool: WorkerPool, conditional: type[APIRoute]) -> APIRouter:
     """Create the routes; include them before ``/api/films/{movie_id}``, which would match ``to-rate``."""
-    router = APIRouter(route_class=BoundedRoute, responses=PROBLEMS, tags=["people"])
-    _add_users(router, service, pool)
-    _add_recommendations(router, service, pool)
+    router = APIRouter(responses=PROBLEMS, tags=["people"])
+    _add_random_user(router, service, pool)
+    questions = APIRouter(route_class=conditional)
+    _add_users(questions, service, pool)
+    _add_recommendations(questions, service, pool)
+    router.include_router(questions)
+    bodies = APIRouter(route_class=BoundedRoute)
+    _add_recommendations_for_ratings(bodies, service, pool)
+    router.include_router(bodies)
     uploads = Uploads(MAX_RATINGS_FILE_BYTES, "file", max_concurrent=8)
     files = APIRouter(route_class=upload_route(uploads))
     _add_ratings_files(files, service, pool, uploads)
@@ -62,20 +70,27 @@ def user_routes(service: UserService, pool: WorkerPool) -> APIRouter:
     return router
 
 
+def _add_random_user(router: APIRouter, service: UserService, pool: WorkerPool) -> None:
+    @router.get("/api/users/random", summary="A random user")
+    async def random_user() -> UserSummary:
+        """Choose another user every time."""
+        return await pool.run(service.random_user)
+
+
 def _add_users(router: APIRouter, service: UserService, pool: WorkerPool) -> None:
     @router.get("/api/users", summary="Users by the first digits of their user_id")
     async def users(
-        query: Annotated[str, Query(pattern="^[0-9]{1,10}$", examples=["42"])],
-        k: Annotated[int, Query(ge=1, le=50)] = 8,
+        query: Annotated[
+            str, Query(pattern="^[0-9]{1,10}$", description="The first digits of the user_id.", examples=["42"])
+        ],
+        k: Annotated[int, Query(ge=1, le=50, description="How many users.")] = 8,
     ) -> list[UserSummary]:
+        """List users, that with exactly these digits first."""
         return await pool.run(service.users, query, k)
-
-    @router.get("/api/users/random", summary="A random user")
-    async def random_user() -> UserSummary:
-        return await pool.run(service.random_user)
 
     @router.get("/api/users/{user_id}", summary="One user: how many films they rated, and which they liked best")
     async def user(user_id: UserId) -> UserFacts:
+        """Describe a user of the ratings."""
         facts = await pool.run(service.user, user_id)
         if facts is None:
             raise HTTPException(404, f"user {user_id} has rated nothing here")
@@ -83,7 +98,9 @@ def _add_users(router: APIRouter, service: UserService, pool: WorkerPool) -> Non
 
     @router.get("/api/films/to-rate", summary="Films to ask a new user about")
     async def films_to_rate(
-        k: Annotated[int, Query(ge=1, le=50)] = 10,
+        request: Request,
+        response: Response,
+        k: Annotated[int, Query(ge=1, le=50, description="How many films.")] = 10,
         offset: Annotated[int, Query(ge=0, le=10_000, description="How many to skip.")] = 0,
         seed: Annotated[int, Query(ge=0, lt=2**31, description="Another seed selects other films.")] = 0,
     ) -> list[FilmFacts]:
@@ -91,22 +108,30 @@ def _add_users(router: APIRouter, service: UserService, pool: WorkerPool) -> Non
 
         They are those that many people know and about which they differ (the logarithm of the number of ratings times
         the entropy of the stars: Rashid et al., "Getting to know you", IUI 2002), each as different as possible from
-        those before it, by genres and by the looks of posters.
+        those before it, by genres and by the looks of posters. `Link` leads to the next page.
         """
-        return await pool.run(service.films_to_rate, k, offset, seed)
+        films = await pool.run(service.films_to_rate, k + 1, offset, seed)
+        if len(films) > k:
+            response.headers.update(next_link(request, offset + k))
+        return films[:k]
 
 
 def _add_recommendations(router: APIRouter, service: UserService, pool: WorkerPool) -> None:
     @router.get("/api/models", summary="The fitted recommenders")
     async def models() -> list[FittedModel]:
+        """List the recommenders that `model` takes, the default first."""
         return await pool.run(service.models)
 
     @router.get("/api/users/{user_id}/recommendations", summary="Films that a user should see")
     async def recommendations(user_id: UserId, query: Annotated[RecommendationQuery, Query()]) -> Recommendations:
+        """Recommend films that the user has not rated, and say why."""
         return await pool.run(service.for_user, user_id, query)
 
+
+def _add_recommendations_for_ratings(router: APIRouter, service: UserService, pool: WorkerPool) -> None:
     @router.post("/api/recommendations", summary="Films that somebody should see, by their ratings")
     async def recommendations_for_ratings(query: RatingsQuery) -> Recommendations:
+        """Recommend films to somebody who brings their ratings, which are not stored."""
         return await pool.run(service.for_ratings, query)
 
 

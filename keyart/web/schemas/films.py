@@ -20,6 +20,7 @@ _ID_EXPECTED = "expected a movie_id such as 6, an IMDb id such as tt0113277, or 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 # Networks read some 64 tokens, which are rarely more than 300 characters.
 _NOT_BLANK = r"^ *[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
+_TITLE = "Its title, with or without the year."
 _MAX_HITS = 4000
 _MAX_K = 1000
 # For JSON: without it, true is a number. Parameters in an address are text, which has to be converted.
@@ -191,8 +192,8 @@ class ImageQuery(BaseModel):
 
     offset: int = Field(0, ge=0, le=10_000, description="How many to skip.")
     k: int = Field(30, ge=1, le=_MAX_K, description="How many films.")
-    first_year: int | None = Field(None, ge=1000, le=9999)
-    last_year: int | None = Field(None, ge=1000, le=9999)
+    first_year: int | None = Field(None, ge=1000, le=9999, description="Only films from this year.")
+    last_year: int | None = Field(None, ge=1000, le=9999, description="Only films up to this year.")
     genre: list[OneLine] = Field([], max_length=30, description="Only films of this genre; may be repeated.")
     min_ratings: int = Field(0, ge=0, le=2**31, description="Only films with at least so many ratings.")
     merge_duplicates: bool = Field(False, description="Show films with the same artwork once.")
@@ -336,7 +337,7 @@ class NewFilmFacts(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    title: OneLine = Field("", max_length=300, pattern=_PRINTABLE, examples=["Heat (1995)"])
+    title: OneLine = Field("", max_length=300, pattern=_PRINTABLE, description=_TITLE, examples=["Heat (1995)"])
     year: int | None = Field(None, description="The year of release.", examples=[1995])
     genre: list[OneLine] = Field([], max_length=30, description="A genre of the catalog; may be repeated.")
     director: list[Terms] = Field([], max_length=30, description="A director; may be repeated, or separated by |.")
@@ -356,7 +357,9 @@ class ColdStartQuery(NewFilmFacts):
 class NewFilmRecord(NewFilmFacts):
     """A film to be added."""
 
-    title: OneLine = Field(min_length=1, max_length=300, pattern=_PRINTABLE, examples=["Heat (1995)"])
+    title: OneLine = Field(
+        min_length=1, max_length=300, pattern=_PRINTABLE, description=_TITLE, examples=["Heat (1995)"]
+    )
     tmdb_id: int | None = Field(None, ge=1, le=MAX_ID, description="TMDB's id of the film.", examples=[949])
     imdb_id: OneLine = Field("", max_length=20, description="IMDb's id of the film.", examples=["tt0113277"])
 

@@ -57,7 +57,15 @@ from keyart.web.schemas.films import (
 from keyart.web.services.thumbnails import Thumbnails
 from keyart.workspace import alternates
 from keyart.workspace.api_keys import redact
-from keyart.workspace.encoders import has_index, index_record_path, list_encoders, name_of, open_views
+from keyart.workspace.changes import Snapshot
+from keyart.workspace.encoders import (
+    encoder_list_paths,
+    has_index,
+    index_record_path,
+    list_encoders,
+    name_of,
+    open_views,
+)
 from keyart.workspace.films import poster_list_paths
 from keyart.workspace.hints import home_option
 from keyart.workspace.layout import Workspace
@@ -118,7 +126,7 @@ class FilmService:
 
     @classmethod
     def open(
-        cls, home: Path, on_reload: OnReload = lambda _name, _succeeded: None, encoder: str | None = None
+        cls, home: Path, on_reload: OnReload = lambda _name, _outcome: None, encoder: str | None = None
     ) -> FilmService:
         """Open a workspace; an error of its engine is raised now, not by the first request."""
         service = cls(Workspace.open(home), on_reload, encoder)
@@ -139,6 +147,10 @@ class FilmService:
             EncoderFacts(name=name_of(view), default=view.encoder == default, has_index=has_index(view))
             for view in list_encoders(self._workspace)
         ]
+
+    def state(self) -> Snapshot:
+        """Return the state of what requests read anew: which encoders there are, and which is the default."""
+        return Snapshot.take(encoder_list_paths(self._workspace))
 
     def has_poster(self, movie_id: int) -> bool:
         """Return whether ``/posters/{movie_id}`` shows one."""

@@ -49,7 +49,7 @@ class UserService:
         self,
         home: Home,
         has_poster: Callable[[int], bool],
-        on_reload: OnReload = lambda _name, _succeeded: None,
+        on_reload: OnReload = lambda _name, _outcome: None,
     ) -> None:
         self._workspace = workspace = Workspace.open(home)
         self._has_poster = has_poster
@@ -91,6 +91,10 @@ class UserService:
             )
             for name in names
         ]
+
+    def state(self) -> list[str]:
+        """Return the state of what requests read anew: which recommenders are fitted."""
+        return fitted_models(self._workspace)
 
     def users(self, digits: str, k: int) -> list[UserSummary]:
         """List the users whose user_id begins with some digits."""

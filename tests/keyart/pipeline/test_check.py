@@ -17,6 +17,8 @@ from catalog.errors import NotBuiltError, StoreError
 from catalog.io.checksums import checksums_path, has_recorded_checksum
 from catalog.io.locks import exclusive
 from cf.ratings import Ratings
+from features.options import ExtractOptions
+from features.store import FeatureStore
 from index.options import IndexOptions
 from keyart import NewFilm, pipeline
 from keyart.atlas.build import AtlasOptions, drop_from_atlas, make_atlas
@@ -147,6 +149,17 @@ def test_parts_that_do_not_fit_are_named(whole: Path, movielens: Path, tastes: P
     report = pipeline.check(whole, repair=True)
     assert report.is_whole, report
     assert pipeline.check(whole).is_whole
+
+
+@pytest.mark.parametrize("name", ["catalog.sqlite", "posters/posters.sqlite"])
+def test_a_damaged_name_that_is_no_text_is_damage(whole: Path, name: str) -> None:
+    """SQLite's message repeats the name of a column that it does not find, which cannot be decoded then."""
+    path = whole / name
+    content, column = path.read_bytes(), {"catalog": b"(imdb_id)", "posters": b"(sha256)"}[path.stem]
+    assert column in content
+    path.write_bytes(content.replace(column, b"(\xf9" + column[2:]))
+    report = pipeline.check(whole)
+    assert name in {finding.path for finding in report.findings}, report
 
 
 def test_leftovers_are_named_and_removed(whole: Path) -> None:
@@ -470,6 +483,19 @@ def test_what_cannot_be_read_for_a_while_is_no_damage(whole: Path, pattern: str,
     assert "mended" not in outcome.out
     assert contents_of(whole) == before
     assert pipeline.check(whole).is_whole
+
+
+def test_a_poster_that_could_not_be_read_for_a_while_lacks_features(tmp_path: Path) -> None:
+    home = make_workspace(tmp_path)
+    shutil.rmtree(home / "features")
+    with unreadable(home / "posters" / "3.jpg"):
+        report = pipeline.extract(home, ExtractOptions(str(tmp_path / "network.onnx")))
+    assert [one.picture_id for one in report.skipped] == [3]
+    found = [finding for finding in pipeline.check(home).findings if finding.path == "features"]
+    assert [finding.problem for finding in found] == ["1 poster has no features (movie_id 3)"]
+    assert any("1 poster has no features" in note for note in pipeline.build(home).notes)
+    assert pipeline.check(home, repair=True).is_whole
+    assert 3 in FeatureStore.open(home / "features").rows().movie_ids
 
 
 def test_features_whose_record_is_lost_are_kept_where_the_network_is_gone(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ PLACEHOLDER = re.compile(r"\{\w+\}")
 ENGLISH_LEFT = """() => {
   const free = (element) => element.closest("[lang=en], [translate=no], strong, b, .chips, .label");
   const names = new RegExp("#[0-9a-f]{6}|Film \\\\d+|keyart|Shift|Delete|TMDB|API|IMDb|Letterboxd|Trakt|MovieLens|" +
-    "JSON|CSV|\\\\bease\\\\b|\\\\bals\\\\b", "g");
+    "HTTP|JSON|CSV|\\\\bease\\\\b|\\\\bals\\\\b", "g");
   const labels = ["aria-label", "title", "placeholder", "alt", "aria-valuetext"];
   const found = [];
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT);

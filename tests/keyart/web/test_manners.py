@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
-from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, barriers, expect, serving
+from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, barriers, eventually, expect, serving
 
 pytestmark = pytest.mark.heavy
 
@@ -76,6 +78,38 @@ def test_what_a_client_has_is_not_sent_again(people_address: str, path: str, enc
     assert "private" in first.headers["cache-control"]
 
 
+ANSWERS = (
+    *("api/films?query=film", "api/films/22", "api/films/22/details", "api/films/22/similar?k=5&genre=Drama"),
+    *("api/similar?like=22&unlike=3", "api/similar.csv?like=22", "api/films/22/why/3", "api/films/22/embedding"),
+    *("api/genres", "api/encoders", "api/text", "api/server", "api/models", "api/shortlist.json?film=22"),
+    *("api/films/to-rate?k=3", "api/users?query=2", "api/users/2", "api/users/2/recommendations?k=3"),
+)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+@pytest.mark.parametrize("path", ANSWERS)
+def test_an_answer_that_a_client_has_is_not_sent_again(people_address: str, path: str, encoding: str) -> None:
+    def ask() -> tuple[requests.Response, requests.Response]:
+        first = get(f"{people_address}/{path}", Accept_Encoding=encoding)
+        return first, get(f"{people_address}/{path}", Accept_Encoding=encoding, If_None_Match=first.headers["etag"])
+
+    # A part that is opened late, such as a network, changes all tags.
+    first, again = eventually(ask, lambda both: both[1].status_code == 304)
+    assert (first.status_code, again.content) == (200, b"")
+    assert again.headers["etag"] == first.headers["etag"]
+    assert again.headers["cache-control"] == first.headers["cache-control"] == "private, no-cache"
+
+
+def test_a_tag_holds_for_its_own_question_only(people_address: str) -> None:
+    etag = get(f"{people_address}/api/films/22/similar?k=5").headers["etag"]
+    for path in ("api/films/22/similar?k=6", "api/films/3/similar?k=5", "api/films/22/similar.csv?k=5"):
+        assert get(f"{people_address}/{path}", If_None_Match=etag).status_code == 200
+    for path, status in (("api/films/99999", 404), ("api/films/22?x=1", 422)):
+        refused = get(f"{people_address}/{path}", If_None_Match="*")
+        assert (refused.status_code, "etag" in refused.headers) == (status, False)
+    assert "etag" not in get(f"{people_address}/api/films/random").headers
+
+
 def test_scripts_of_an_earlier_version_are_asked_about(people_address: str) -> None:
     for path in ("", "static/page.js", "api/films/22"):
         assert get(f"{people_address}/{path}").headers["cache-control"] == "private, no-cache"
@@ -94,6 +128,18 @@ def test_links_lead_through_all_pages(people_address: str) -> None:
     assert "link" not in get(f"{people_address}/api/similar?like=22&k=5&diverse=0.3").headers
 
 
+def test_links_lead_through_the_films_to_rate(people_address: str) -> None:
+    whole = get(f"{people_address}/api/films/to-rate?k=50&seed=3").json()
+    found, address = list[int](), f"{people_address}/api/films/to-rate?k={len(whole) // 2}&seed=3"
+    while address:
+        answer = get(address)
+        found += [film["movie_id"] for film in answer.json()]
+        following = answer.links.get("next")
+        address = requests.compat.urljoin(address, following["url"]) if following else ""
+    assert len(found) > 2
+    assert found == [film["movie_id"] for film in whole]
+
+
 def test_a_missing_page_is_a_page_for_people(people_address: str) -> None:
     missing = get(f"{people_address}/nowhere", **BROWSER)
     assert (missing.status_code, missing.headers["content-type"]) == (404, "text/html; charset=utf-8")
@@ -105,11 +151,11 @@ def test_a_missing_page_is_a_page_for_people(people_address: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def described(people_address: str) -> dict[str, dict[str, dict[str, object]]]:
+def described(people_address: str) -> dict[str, dict[str, Any]]:
     return dict(get(f"{people_address}/openapi.json").json()["paths"])
 
 
-def test_every_operation_has_a_tag_and_a_name_of_its_own(described: dict[str, dict[str, dict[str, object]]]) -> None:
+def test_every_operation_has_a_tag_and_a_name_of_its_own(described: dict[str, dict[str, Any]]) -> None:
     operations = [operation for path in described.values() for operation in path.values()]
     assert all(operation.get("tags") for operation in operations)
     names = Counter(str(operation["operationId"]) for operation in operations)
@@ -117,9 +163,40 @@ def test_every_operation_has_a_tag_and_a_name_of_its_own(described: dict[str, di
     assert all(name.isidentifier() for name in names)
 
 
+def test_every_operation_and_parameter_is_described(described: dict[str, dict[str, Any]]) -> None:
+    operations = [(path, operation) for path, methods in described.items() for operation in methods.values()]
+    described_ones = [*operations, *((path, one) for path, each in operations for one in each.get("parameters", ()))]
+    lacking = [
+        (path, one.get("name", one.get("summary"))) for path, one in described_ones if not one.get("description")
+    ]
+    assert lacking == []
+    assert all(operation["summary"] for _, operation in operations)
+
+
+def test_every_address_of_the_api_refuses_a_parameter_that_it_does_not_take(
+    people_address: str, described: dict[str, dict[str, Any]]
+) -> None:
+    # Probes and scrapers add parameters of their own.
+    taking = {"/healthz", "/readyz", "/metrics"}
+    for path, methods in described.items():
+        address = f"{people_address}{re.sub('{[^}]*}', '2', path)}?no-such=1"
+        for method in methods:
+            answer = requests.request(method, address, timeout=60)
+            if path in taking:
+                assert answer.ok
+            else:
+                assert (answer.status_code, "no-such: this address" in answer.text) == (422, True), (method, path)
+
+
+def test_every_page_leads_to_the_description(people_address: str) -> None:
+    for path in ("", "user", "atlas", "shortlist"):
+        assert '<a href="docs">HTTP API</a>' in get(f"{people_address}/{path}").text
+    assert get(f"{people_address}/docs").status_code == 200
+
+
 @NEEDS_CHROMIUM
 @NEEDS_AXE
-def test_the_description_is_a_page_too(people_page: Page, described: dict[str, dict[str, dict[str, object]]]) -> None:
+def test_the_description_is_a_page_too(people_page: Page, described: dict[str, dict[str, Any]]) -> None:
     page = people_page
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto("/docs")

@@ -68,7 +68,19 @@ def reloads(url: str) -> dict[str, float]:
 
 
 def getter(url: str) -> Callable[[str], Any]:
-    return lambda path: requests.get(f"{url}/{path}", timeout=60).json()
+    """Return a client that keeps answers, as browsers do: a tag that outlives what it names would mislead it."""
+    kept: dict[str, requests.Response] = {}
+
+    def get(path: str) -> Any:
+        headers = {"If-None-Match": kept[path].headers["etag"]} if path in kept else {}
+        answer = requests.get(f"{url}/{path}", headers=headers, timeout=60)
+        if answer.status_code == 304:
+            return kept[path].json()
+        if "etag" in answer.headers:
+            kept[path] = answer
+        return answer.json()
+
+    return get
 
 
 def wait_until_ready(url: str) -> None:

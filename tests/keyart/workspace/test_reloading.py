@@ -125,8 +125,8 @@ def test_old_part_stays_in_use_when_the_new_one_cannot_be_opened(
         return Part(attempts[-1])
 
     attempts: list[bytes] = []
-    results: list[tuple[str, bool]] = []
-    reloading = make(open_, on_reload=lambda name, succeeded: results.append((name, succeeded)))
+    results: list[tuple[str, str]] = []
+    reloading = make(open_, on_reload=lambda name, outcome: results.append((name, outcome)))
     with reloading.use():
         pass
     with caplog.at_level(logging.WARNING):
@@ -142,7 +142,8 @@ def test_old_part_stays_in_use_when_the_new_one_cannot_be_opened(
     with reloading.use() as part:
         assert part.content == b"repaired"
     assert attempts == [b"old", b"damaged", b"repaired"]
-    assert results == [("part", False), ("part", True)]
+    reloading.close()
+    assert results == [("part", "failed"), ("part", "opened"), ("part", "closed")]
 
 
 def test_users_get_the_old_part_while_the_new_one_is_being_opened(make: Make, path: Path) -> None:
@@ -171,7 +172,7 @@ def test_users_get_the_old_part_while_the_new_one_is_being_opened(make: Make, pa
 
 def test_changes_are_noticed_in_the_background(make: Make, path: Path) -> None:
     is_reopened = threading.Event()
-    reloading = make(interval_s=0.001, on_reload=lambda _name, _succeeded: is_reopened.set())
+    reloading = make(interval_s=0.001, on_reload=lambda _name, _outcome: is_reopened.set())
     with reloading.use():
         write_bytes(path, b"new")
         assert is_reopened.wait(60)
