@@ -12,6 +12,8 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+# Of a kept answer, its headers and its tag.
+_OVERHEAD_BYTES = 1024
 _UNCHANGED: dict[int | str, dict[str, Any]] = {
     304: {"description": "Not Modified: the answer whose `ETag` was sent as `If-None-Match` still holds"}
 }
@@ -62,10 +64,15 @@ class KeptAnswers:
         body, headers = bytes(response.body), dict(response.headers)
         if headers.get("content-type") != "application/json" or len(body) > self._max_bytes // 16:
             return
-        self._n_bytes += len(body) - len(self._answers.pop(etag, (b"", {}))[0])
+        self._drop(etag)
         self._answers[etag] = body, headers
+        self._n_bytes += len(body) + _OVERHEAD_BYTES
         while self._n_bytes > self._max_bytes:
-            self._n_bytes -= len(self._answers.popitem(last=False)[1][0])
+            self._drop(next(iter(self._answers)))
+
+    def _drop(self, etag: str) -> None:
+        if etag in self._answers:
+            self._n_bytes -= len(self._answers.pop(etag)[0]) + _OVERHEAD_BYTES
 
 
 def conditional_route(state: Callable[[], object], kept: KeptAnswers) -> type[APIRoute]:

@@ -18,7 +18,7 @@ from tests.keyart.web.conftest import eventually, serving
 
 
 def test_answers_are_kept_with_their_headers_while_there_is_room() -> None:
-    kept = KeptAnswers(max_bytes=100)
+    kept = KeptAnswers(max_bytes=20_000)
     kept.add("1", JSONResponse("a", headers={"Link": '<?offset=5>; rel="next"'}))
     for n in range(40):
         kept.add(f"other {n}", JSONResponse("b"))
@@ -35,8 +35,8 @@ def test_answers_are_kept_with_their_headers_while_there_is_room() -> None:
 
 
 def test_large_answers_and_files_are_not_kept() -> None:
-    kept = KeptAnswers(max_bytes=100)
-    kept.add("large", JSONResponse("a" * 50))
+    kept = KeptAnswers(max_bytes=20_000)
+    kept.add("large", JSONResponse("a" * 5_000))
     kept.add("file", Response(b"a", media_type="image/jpeg"))
     assert kept.find("large") is kept.find("file") is None
 
