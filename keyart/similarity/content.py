@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import isnan
 
 import numpy as np
 import numpy.typing as npt
@@ -94,6 +93,7 @@ class ContentSimilarity:
         self.movie_ids = np.array([film.movie_id for film in listed], np.int64)
         self._row_of = {film.movie_id: row for row, film in enumerate(listed)}
         self._years = np.array([film.year or np.nan for film in listed], np.float64)
+        self._decades = [f"{film.year // 10}0s" if film.year else "" for film in listed]
         self._distinct_years, self._place_of_year = np.unique(self._years, return_inverse=True)
         facts = _facts(listed, tags, terms)
         self._kinds = [_Kind.of(kind, facts[kind]) for kind in WEIGHTS if weights[kind] and any(facts[kind])]
@@ -185,9 +185,8 @@ class ContentSimilarity:
             # The name of a series, and not each of its words.
             if kind != "title" or not _is_within(term, titles):
                 yield _LABELS.get(kind, "{}").format(term)
-        decades = {None if isnan(year) else int(year) // 10 for year in map(self._years.item, (row, other))}
-        if len(decades) == 1 and None not in decades:
-            yield f"{decades.pop()}0s"
+        if (decade := self._decades[row]) and decade == self._decades[other]:
+            yield decade
 
 
 def _is_within(term: str, terms: Iterable[str]) -> bool:
