@@ -20,7 +20,15 @@ from PIL import Image, ImageOps
 
 from catalog.errors import DamageError, DataError, StoreError
 from catalog.io.checksums import hold_to_xxh3
-from catalog.io.files import atomic_path, is_read_failure, read_error, remove_file, write_bytes, xxh3_file
+from catalog.io.files import (
+    atomic_path,
+    is_read_failure,
+    read_error,
+    read_failures,
+    remove_file,
+    write_bytes,
+    xxh3_file,
+)
 from features.images import decode_image
 from posters.store import Poster
 
@@ -125,7 +133,8 @@ def _draw(sheet: Sheet, folder: Path, posters: Mapping[int, Poster], on_blank: C
         on_blank(movie_id)
     with atomic_path(folder / sheet.name) as temporary_path:
         _drawn(small).save(temporary_path, "WEBP", quality=_QUALITY, method=2)
-    return replace(sheet, xxh3=xxh3_file(folder / sheet.name), n_blank=len(blank))
+    # Its small cells are those of what it was.
+    return replace(sheet, xxh3=xxh3_file(folder / sheet.name), n_blank=len(blank), small_xxh3=None)
 
 
 def _draw_small(sheet: Sheet, folder: Path) -> Sheet:
@@ -137,7 +146,7 @@ def _draw_small(sheet: Sheet, folder: Path) -> Sheet:
 def reduced(path: Path) -> bytes:
     """Draw a sheet again with small cells, to see thousands of posters at once; returns the file's content."""
     content = io.BytesIO()
-    with Image.open(path) as sheet:
+    with read_failures(path), Image.open(path) as sheet:
         sheet.convert("RGB").reduce(SMALL).save(content, "WEBP", quality=_REDUCED_QUALITY, method=2)
     return content.getvalue()
 

@@ -100,7 +100,7 @@ def test_damaged_features_reach_neither_the_atlas_nor_the_cold_start(tastes_home
 def test_a_damaged_sheet_of_the_atlas_is_not_served_and_is_drawn_again(tastes_home: Path) -> None:
     workspace = Workspace.open(tastes_home)
     make_atlas(workspace, AtlasOptions())
-    (path,) = workspace.atlas_dir.glob("sheet-*.webp")
+    (path,) = (one for one in workspace.atlas_dir.glob("sheet-*.webp") if "small" not in one.name)
     whole = path.read_bytes()
     flip_bit(path)
     service = AtlasService(workspace, lambda _name, _succeeded: None)
@@ -116,13 +116,18 @@ def test_a_damaged_sheet_of_the_atlas_is_not_served_and_is_drawn_again(tastes_ho
 
 def test_a_blank_cell_is_drawn_once_its_poster_is_back(tastes_home: Path, tastes: Path) -> None:
     workspace = Workspace.open(tastes_home)
+    make_atlas(workspace, AtlasOptions())
+    drawn = {path.name: path.read_bytes() for path in workspace.atlas_dir.glob("sheet-*.webp")}
+    for name in drawn:
+        (workspace.atlas_dir / name).unlink()
     before = put_another_in_place(tastes_home / "posters" / "7.jpg", tastes / "posters" / "8.jpg")
     report = make_atlas(workspace, AtlasOptions())
     assert any("blank on the map" in note for note in report.notes)
     (tastes_home / "posters" / "7.jpg").write_bytes(before)
     assert make_atlas(workspace, AtlasOptions()).n_drawn == 1
     (sheet,) = Atlas.open(workspace.atlas_dir).sheets
-    assert (sheet.n_blank, sheet.is_drawn(workspace.atlas_dir)) == (0, True)
+    assert (sheet.n_blank, all(sheet.is_drawn(workspace.atlas_dir, name) for name in sheet.files)) == (0, True)
+    assert {path.name: path.read_bytes() for path in workspace.atlas_dir.glob("sheet-*.webp")} == drawn
 
 
 def test_a_contact_sheet_leaves_a_changed_poster_blank(home: Path, poster_folder: Path, tmp_path: Path) -> None:

@@ -122,7 +122,10 @@ def _histogram(film: FilmDetails, words: Words) -> Markup:
     for n, each in enumerate(film.stars):
         height = 40 * each.n_ratings / most
         title = element("title", words("{stars} stars: {n}", stars=f"{each.stars:g}", n=str(each.n_ratings)))
-        bars.append(element("rect", title, x=10 * n + 1, y=f"{40 - height:.1f}", width=8, height=f"{height:.1f}"))
+        # What is pointed at is as high as the drawing, however few ratings there are.
+        column = element("rect", x=10 * n, width=10, height=40, class_="column")
+        bar = element("rect", x=10 * n + 1, y=f"{40 - height:.1f}", width=8, height=f"{height:.1f}")
+        bars.append(element("g", title, column, bar))
     counts = ", ".join(f"{each.stars:g}: {each.n_ratings}" for each in film.stars)
     label = words("Ratings by stars: {counts}", counts=counts)
     drawing = _drawing("0 0 100 40", label, *bars, class_="histogram")

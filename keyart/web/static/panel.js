@@ -40,6 +40,12 @@ async function load(movieId, links, signal) {
   }
 }
 
+// Where nothing hovers, the caption says of how many ratings a bar is.
+at("panel").addEventListener("click", ({ target }) => {
+  const bar = target.closest(".histogram g");
+  if (bar) bar.closest("figure").querySelector("figcaption").textContent = bar.querySelector("title").textContent;
+});
+
 const films = () => at("panel").querySelectorAll("a[data-film]");
 
 // Filters and sliders may have changed, and with them where its films lead.

@@ -1,5 +1,6 @@
 // Films for a new user to rate; one that was not seen is replaced by the next.
 import { poster, titled } from "./film.js";
+import { keepButton } from "./keeping.js";
 import { MOST_KEPT } from "./kept.js";
 import { element } from "./parts.js";
 import { fetchJson } from "./requests.js";
@@ -79,14 +80,16 @@ export class Rating {
   card(film) {
     const { made, input, show } = stars(titled(film), 0, (value) => {
       // At once, so that the next stop of the Tab key is the next film.
-      unseen.hidden = value > 0;
+      others.hidden = value > 0;
       this.rate(film.movie_id, value);
     });
     const unseen = element("button", { type: "button", textContent: t("Not seen") });
     unseen.setAttribute("aria-label", t("Not seen: {title}", { title: titled(film) }));
     unseen.addEventListener("click", () => this.after(() => this.pass(film.movie_id)));
-    const item = element("li", {}, poster(film), element("strong", { textContent: titled(film) }), made, unseen);
-    this.cards.set(film.movie_id, { item, input, show: (value) => { show(value); unseen.hidden = value > 0; } });
+    // For who has not seen it.
+    const others = element("div", { className: "acts" }, unseen, keepButton(film.movie_id, titled(film)));
+    const item = element("li", {}, poster(film), element("strong", { textContent: titled(film) }), made, others);
+    this.cards.set(film.movie_id, { item, input, show: (value) => { show(value); others.hidden = value > 0; } });
     return item;
   }
 

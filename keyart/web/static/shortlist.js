@@ -8,7 +8,7 @@ import { report, say, waiting } from "./status.js";
 import { count, t } from "./words.js";
 
 const FILES = { json: "json", csv: "csv", sheet: "jpg" };
-const MOST_ASKED = 21; // films that look-alikes are asked of at once
+const MOST_ASKED = 20; // films that look-alikes are asked of at once, which the API takes
 const shared = new URLSearchParams(location.search).getAll("film"); // none on one's own page
 const known = new Map(); // films by movie_id; null where the catalog has none
 const earlier = []; // lists, which Undo returns to
@@ -65,10 +65,11 @@ function showActions() {
   at("keep-all").hidden = !shared.length || ids.every((movieId) => kept().includes(movieId));
   at("clear").hidden = shared.length > 0;
   // Several films are compared by looks, so one without a poster cannot be among them.
-  const asked = ids.length === 1 ? ids : shown.filter((film) => film.has_poster).map((film) => film.movie_id);
-  const isAll = asked.length === ids.length;
-  at("alike").hidden = !asked.length || asked.length > MOST_ASKED;
-  at("alike").textContent = ids.length === 1 ? t("Look-alikes") : isAll ? t("Look-alikes of all")
+  const comparable = ids.length === 1 ? ids : shown.filter((film) => film.has_poster).map((film) => film.movie_id);
+  const asked = comparable.slice(0, MOST_ASKED);
+  at("alike").hidden = !asked.length;
+  at("alike").textContent = ids.length === 1 ? t("Look-alikes") : asked.length === ids.length ? t("Look-alikes of all")
+    : comparable.length > MOST_ASKED ? t("Look-alikes of the first {n} with a poster", { n: MOST_ASKED })
     : count(asked.length, "Look-alikes of the one with a poster", "Look-alikes of the {n} with a poster");
   at("alike").href = `./?${new URLSearchParams(asked.map((movieId, n) => [n ? "like" : "film", movieId]))}`;
   at("link").hidden = true;

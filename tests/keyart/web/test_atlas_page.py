@@ -284,6 +284,8 @@ def test_films_of_the_map_are_kept_one_by_one_or_all_that_are_selected(page: Pag
     expect(page, "#status").to_have_text("All are on your shortlist.")
     n_selected = len(page.url.partition("selected=")[2].partition("&")[0].split(","))
     expect(page, "#to-shortlist").to_have_text(f"Shortlist ({n_selected})")
+    page.locator("#titles").get_by_role("button", name="Keep Film 8 (1958)").click()
+    expect(page, "#to-shortlist").to_have_text(f"Shortlist ({n_selected - 1})")
 
 
 def test_the_space_bar_selects_the_film(page: Page) -> None:

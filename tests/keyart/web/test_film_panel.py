@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import requests
@@ -13,7 +15,7 @@ from keyart.web.routes.film_panel import _panel
 from keyart.web.schemas.details import AtlasPlace, FilmDetails, Swatch
 from keyart.web.services.details import Histograms
 from keyart.web.words import ENGLISH
-from tests.keyart.web.conftest import NEEDS_CHROMIUM, Page, expect, expect_hits
+from tests.keyart.web.conftest import NEEDS_CHROMIUM, Page, expect, expect_hits, looking
 from tests.keyart.web.test_first_page import HOSTILE, parsed
 
 pytestmark = pytest.mark.heavy
@@ -61,7 +63,7 @@ def test_the_panel_shows_both_sides_before_the_blend(people_page: Page) -> None:
     expect_hits(page)
     expect(page, ".looks li").to_have_count(6)
     expect(page, ".liked li").to_have_count(6)
-    expect(page, ".histogram rect").to_have_count(10)
+    expect(page, ".histogram g").to_have_count(10)
     # This catalog has no atlas.
     expect(page, "#on-atlas").to_be_hidden()
     label = page.locator(".rows .liked li .label").first.text_content()
@@ -69,6 +71,19 @@ def test_the_panel_shows_both_sides_before_the_blend(people_page: Page) -> None:
     page.keyboard.press("Enter")
     expect(page, "#name").to_have_text(label)
     expect(page, ".liked li").to_have_count(6)
+
+
+@NEEDS_CHROMIUM
+def test_a_finger_learns_of_a_bar_what_a_mouse_does(
+    browser: Any, people_address: str, request: pytest.FixtureRequest
+) -> None:
+    with looking(browser, people_address, request, viewport={"width": 390, "height": 844}, has_touch=True) as page:
+        page.goto("/?film=22")
+        words = page.locator(".histogram g title").nth(2).text_content()
+        assert words.startswith("1.5 stars: ")
+        # Also where there are no ratings, and so no bar.
+        page.locator(".histogram g .column").nth(2).tap()
+        expect(page, ".histogram + figcaption").to_have_text(words)
 
 
 @NEEDS_CHROMIUM

@@ -46,7 +46,7 @@ def test_the_slider_shows_the_share_of_looks(page: Page, people_address: str) ->
     expect(page, "#share").to_have_text("looks 100 %")
     expect(page, "#auto").not_to_be_checked()
     page.wait_for_url("**alpha=1")
-    page.locator("#auto").check()
+    page.get_by_role("checkbox", name="Automatic: looks alike or liked alike").check()
     expect(page, "#share").to_have_text(f"looks {low} to {high} %")
 
 

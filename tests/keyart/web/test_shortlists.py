@@ -147,6 +147,16 @@ def test_look_alikes_are_of_the_films_with_a_poster(browser: Any, address: str, 
 
 
 @NEEDS_CHROMIUM
+def test_look_alikes_of_a_long_list_are_those_of_its_first_films(people_page: Page) -> None:
+    page = people_page
+    page.goto(f"/shortlist?{'&'.join(f'film={movie_id}' for movie_id in range(1, 31))}")
+    expect(page, "#alike").to_have_text("Look-alikes of the first 20 with a poster")
+    page.locator("#alike").click()
+    page.wait_for_url("**/?film=1&like=2&*like=20")
+    expect_hits(page)
+
+
+@NEEDS_CHROMIUM
 def test_a_shortlist_is_shared_as_an_address(browser: Any, people_address: str, request: pytest.FixtureRequest) -> None:
     phone = {"width": 390, "height": 844}
     with looking(browser, people_address, request, viewport=phone) as page:

@@ -101,6 +101,15 @@ def test_a_link_shows_the_same_and_back_takes_a_rating_off(page: Page, browser: 
     expect(page, "#count").to_have_text("3 of 10")
 
 
+def test_an_unseen_film_is_kept_for_later(page: Page) -> None:
+    page.goto("/user")
+    page.locator("#films").get_by_role("button", name="Keep ").first.click()
+    expect(page, "#to-shortlist").to_have_text("Shortlist (1)")
+    # One that is rated has been seen.
+    page.locator("#films input").first.press("End")
+    expect(page, "#films [data-keep] >> nth=0").to_be_hidden()
+
+
 def test_an_unseen_film_is_replaced_by_another(page: Page) -> None:
     page.goto("/user")
     expect(page, "#films li").to_have_count(10)

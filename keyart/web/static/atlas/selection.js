@@ -1,7 +1,7 @@
 // The films that were selected: how many, which, and as a file.
 import { keep, kept } from "../kept.js";
-import { FULL } from "../keeping.js";
-import { save } from "../parts.js";
+import { FULL, keepButton } from "../keeping.js";
+import { element, save } from "../parts.js";
 import { say } from "../status.js";
 import { count, t } from "../words.js";
 
@@ -51,10 +51,8 @@ export class Selection {
     this.at("count").textContent = n ? count(n, "{n} film is selected.", "{n} films are selected.") : t("No film is selected.");
     for (const id of ["csv", "json", "keep-all", "clear", "titles"]) this.at(id).hidden = !n;
     this.at("titles").replaceChildren(...this.rows.slice(0, LISTED).map((row) => {
-      const link = Object.assign(document.createElement("a"), { href: `./?film=${this.films.movieIds[row]}`, textContent: this.films.label(row) });
-      const item = document.createElement("li");
-      item.append(link);
-      return item;
+      const [movieId, label] = [this.films.movieIds[row], this.films.label(row)];
+      return element("li", {}, keepButton(movieId, label), element("a", { href: `./?film=${movieId}`, textContent: label }));
     }));
     if (n > LISTED) this.at("count").textContent += ` ${t("The first {n} are listed; the files hold all.", { n: LISTED })}`;
     this.changed(new Set(rows));
