@@ -3,8 +3,8 @@
 Run it as ``python benchmarks/serve.py --home WORKSPACE``, with wrk and Chromium installed. The server runs in its own
 process; wrk, with one thread, shares its cores. Films are drawn at random; look-alikes are asked for by new questions,
 which are computed, and again, when the server has kept the answers. The limits are `/healthz`, the cost of HTTP alone,
-and, for images, the network alone. The page is opened without a cache for films drawn at random; it is usable when every
-poster in the window is painted.
+and, for images, the network alone. The page is opened without a cache for films drawn at random; it is usable when
+every poster in the window is painted.
 """
 
 from __future__ import annotations

@@ -45,8 +45,8 @@ _JPEG = b"\xff\xd8"
 # to stay small, or a dark line of letters on black would pass for noise.
 _MAX_NOISE = 5
 _BLOCK = 8
-# Of pixels as networks take them, 224 a side or more: in images of this side or more a cell covers more than a block. What
-# varies by so many levels between cells varies by more than noise between blocks, however it was resized.
+# Of pixels as networks take them, 224 a side or more: in images of this side or more, a cell covers more than a block.
+# What varies by so many levels between cells varies by more than noise between blocks, however it was resized.
 _CELL, _SMALLEST_TO_TELL, _SURELY_VARIED = 32, 64, 4 * _MAX_NOISE
 
 

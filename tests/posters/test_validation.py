@@ -115,8 +115,6 @@ def test_posters_are_surely_varied_and_have_a_header(image_format: str) -> None:
     content = draw_poster(3, image_format)
     assert is_surely_varied(*network_pixels(content))
     assert verify_header(content) == (92, 138)
-    # Whoever asks for more has to decode it.
-    assert verify_header(content[:-100]) == (92, 138)
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
