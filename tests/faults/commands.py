@@ -117,6 +117,8 @@ class Command:
     removes_first: str = ""
     # What it does beside, perhaps not until it ends, as a pattern of names of parts and files.
     may_omit: str = ""
+    # What it makes as far as it can, says so, and completes when it is run again: a pattern of names of parts.
+    may_be_partial: str = ""
 
 
 def keyart(*words: str) -> Run:
@@ -218,8 +220,13 @@ COMMANDS = {
         Command("fit", keyart("fit", "ease", "als"), _BUILT),
         Command("fit again", keyart("fit", "ease"), (*_BUILT, "fit", "load again")),
         Command("tune", keyart("tune"), _BUILT),
-        Command("atlas", keyart("atlas"), _BUILT),
-        Command("atlas again", keyart("atlas"), (*_BUILT, "atlas", "import again", "extract again")),
+        Command("atlas", keyart("atlas"), _BUILT, may_be_partial="atlas"),
+        Command(
+            "atlas again",
+            keyart("atlas"),
+            (*_BUILT, "atlas", "import again", "extract again"),
+            may_be_partial="atlas",
+        ),
         Command("neighbors", keyart("neighbors", "-k", "5", "--out", "{case}/neighbors.parquet"), _BUILT),
         Command("cold-start", keyart("cold-start", "{new_poster}", "--json"), _BUILT, may_omit="cold.start|looks"),
         Command("remove encoder", keyart("encoders", "remove", "other"), (*_BUILT, "extract other")),

@@ -181,8 +181,9 @@ class Trials:
         name = f"killed after {kill_after_s:.3f} s" if kill_after_s else f"{fault}, {ending.hit}"
         outcome = Outcome(command.name, name, _named(ending.code))
         outcome.wrong += _wrong_ending(fault, ending, is_killed=kill_after_s is not None)
-        is_done = ending.code == 0 and not any(words in ending.output for words in _LEFT_OUT)
-        outcome.wrong += self._judge(command, case, is_done=is_done)
+        is_partial = ending.code == 0 and any(words in ending.output for words in _LEFT_OUT)
+        is_done = ending.code == 0 and not is_partial
+        outcome.wrong += self._judge(command, case, is_done=is_done, is_partial=is_partial)
         shutil.rmtree(case, ignore_errors=True)
         self.endings[outcome.ending] += 1
         return outcome
@@ -222,11 +223,11 @@ class Trials:
         disk.write(replayed, "nothing", Random(0))
         return sorted(_different(case, replayed))
 
-    def _judge(self, command: Command, case: Path, *, is_done: bool) -> list[str]:
+    def _judge(self, command: Command, case: Path, *, is_done: bool, is_partial: bool) -> list[str]:
         """Judge what a command left; folders of the same content are judged once."""
-        key = (command.name, f"{_tree_hash(case)} {is_done}")
+        key = (command.name, f"{_tree_hash(case)} {is_done} {is_partial}")
         if key not in self._judged:
-            self._judged[key] = list(self.judge(command, case, is_done=is_done))
+            self._judged[key] = list(self.judge(command, case, is_done=is_done, is_partial=is_partial))
         return list(self._judged[key])
 
     def n_judged(self, name: str) -> int:
@@ -234,11 +235,17 @@ class Trials:
         return sum(key[0] == name for key in self._judged)
 
     def judge(
-        self, command: Command, case: Path, *, may_be_damaged: bool = False, is_done: bool = False
+        self,
+        command: Command,
+        case: Path,
+        *,
+        may_be_damaged: bool = False,
+        is_done: bool = False,
+        is_partial: bool = False,
     ) -> Iterator[str]:
         """Yield what is wrong with a folder that a disturbed command has left, and then with a second run of it.
 
-        `is_done` says that the command ended as if nothing had happened.
+        `is_done` says that the command ended as if nothing had happened, `is_partial` that it said what it left out.
         """
         before, after = self.state_of(command.before), self.state_of((*command.before, command.name))
         try:
@@ -247,9 +254,10 @@ class Trials:
                 if name.startswith(command.removes_first):
                     # As if it had not been there.
                     now.parts[name] = before.parts[name]
+            allowed = command.may_omit or (command.may_be_partial if is_partial else "")
             is_done = is_done and not command.may_omit
             wrong = wrong_parts(after if is_done else before, now, after, may_be_damaged=may_be_damaged)
-            yield from (one for one in wrong if not (command.may_omit and re.search(command.may_omit, one)))
+            yield from (one for one in wrong if not (allowed and re.search(allowed, one)))
             again = self.run(command, case)
             if may_be_damaged and (again.code or any(wrong_at_end(self.state(case), after))):
                 # Messages about damage name this command.
