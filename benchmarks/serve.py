@@ -1,9 +1,10 @@
 """Measure request rates of `keyart serve` over the loopback, and the time until its page is usable.
 
 Run it as ``python benchmarks/serve.py --home WORKSPACE``, with wrk and Chromium installed. The server runs in its own
-process; wrk, with one thread, shares its cores. Films are drawn at random. The limits are `/healthz`, the cost of HTTP
-alone, and, for images, the network alone. The page is opened without a cache for films drawn at random; it is usable
-when every poster in the window is painted.
+process; wrk, with one thread, shares its cores. Films are drawn at random; look-alikes are asked for by new questions,
+which are computed, and again, when the server has kept the answers. The limits are `/healthz`, the cost of HTTP alone,
+and, for images, the network alone. The page is opened without a cache for films drawn at random; it is usable when
+every poster in the window is painted.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import permutations
 from pathlib import Path
 from random import Random
 
@@ -29,11 +31,19 @@ import numpy as np
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 N_PAGES = 20
-# Draws an address for every request, and prints exact results, which wrk itself rounds.
+# So many different questions are asked again and again.
+N_REPEATED = 100
+# Addresses of one measurement.
+N_DRAWN = 10_000
+# In another order, they are a new question of the same cost.
+DEFAULTS = ("k=30", "offset=0", "alpha=auto", "content=auto")
+# Requests one address after the other, and prints exact results, which wrk itself rounds.
 SCRIPT = """
-local paths = {PATHS}
-math.randomseed(1)
-request = function() return wrk.format("GET", paths[math.random(#paths)]) end
+local paths, at = {PATHS}, 0
+request = function()
+  at = at % #paths + 1
+  return wrk.format("GET", paths[at])
+end
 done = function(summary, latency)
   local errors = summary.errors
   local wrong = errors.connect + errors.read + errors.write + errors.status + errors.timeout
@@ -103,10 +113,21 @@ def wait_until_ready(port: int) -> None:
 
 def measure_requests(port: int, movie_ids: list[int], connections: list[int], seconds: float) -> None:
     print("| asked | connections | requests/s | p50 (ms) | p99 (ms) | errors |\n|---|---|---|---|---|---|")
-    similar = [f"/api/films/{movie_id}/similar?k=30" for movie_id in movie_ids]
+    rng = Random(1)
+    orders = ["&".join(order) for order in permutations(DEFAULTS)]
+    questions = [f"/api/films/{movie_id}/similar?{order}" for movie_id in movie_ids for order in orders]
     posters = [f"/posters/{movie_id}?width=320" for movie_id in movie_ids]
-    for label, paths in (("30 look-alikes", similar), ("a poster", posters), ("`/healthz`", ["/healthz"])):
-        for n in connections:
+    rng.shuffle(questions)
+    # Each measurement gets its share of the new questions.
+    new = [questions[start :: len(connections)][:N_DRAWN] for start in range(len(connections))]
+    asked = {
+        "30 look-alikes, new questions": new,
+        "30 look-alikes, asked again": [rng.choices(questions[:N_REPEATED], k=N_DRAWN) for _ in connections],
+        "a poster": [rng.choices(posters, k=N_DRAWN) for _ in connections],
+        "`/healthz`": [["/healthz"] for _ in connections],
+    }
+    for label, drawn in asked.items():
+        for n, paths in zip(connections, drawn, strict=True):
             found = load(port, paths, n, seconds)
             rate = found["n"] / (found["us"] / 1e6)
             times = f"{found['p50'] / 1e3:.1f} | {found['p99'] / 1e3:.1f}"
@@ -114,7 +135,7 @@ def measure_requests(port: int, movie_ids: list[int], connections: list[int], se
 
 
 def load(port: int, paths: list[str], n: int, seconds: float) -> dict[str, int]:
-    """Request addresses drawn at random by wrk."""
+    """Request addresses by wrk, and return what it has measured."""
     if not (wrk := shutil.which("wrk")):
         raise SystemExit("wrk is not installed; on Debian: apt-get install wrk")
     listed = "{" + ", ".join(json.dumps(path) for path in paths) + "}"

@@ -63,6 +63,8 @@ class Scan:
 
     def settle(self, movie_ids: npt.ArrayLike) -> bool:
         """Make the similarities of some films exact; returns whether any of them was not. Ignores unknown films."""
+        if self.is_exact.all():
+            return False
         wanted = np.flatnonzero(np.isin(self.movie_ids, np.asarray(movie_ids, np.int64)) & ~self.is_exact)
         if len(wanted):
             self.similarities[wanted], self.is_exact[wanted] = self._exact_cosines(wanted), True

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from catalog.errors import DataError
@@ -43,6 +45,9 @@ _JPEG = b"\xff\xd8"
 # to stay small, or a dark line of letters on black would pass for noise.
 _MAX_NOISE = 5
 _BLOCK = 8
+# Of pixels as networks take them, 224 a side or more: in images of this side or more, a cell covers more than a block.
+# What varies by so many levels between cells varies by more than noise between blocks, however it was resized.
+_CELL, _SMALLEST_TO_TELL, _SURELY_VARIED = 32, 64, 4 * _MAX_NOISE
 
 
 @dataclass(frozen=True)
@@ -58,14 +63,40 @@ class ImageFacts:
 
 def verify_image(content: bytes) -> ImageFacts:
     """Decode an image completely; DataError, with a bare reason, if it is invalid or no poster."""
+    with _memory_to_open(content):
+        suffix, width, height = _decoded(content)
+    return ImageFacts(suffix, width, height, len(content), hashlib.sha256(content).hexdigest())
+
+
+def verify_header(content: bytes) -> tuple[int, int]:
+    """Return the width and height of an image; DataError where `verify_image` need not decode it to refuse it."""
+    with _memory_to_open(content), _opened(content) as image:
+        _check_size(*image.size)
+        return image.size
+
+
+def is_surely_varied(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> bool:
+    """Return whether `verify_image` would find more than one color, by pixels that were made of an image of this size.
+
+    Their shape is (height, width, 3). False means that it has to look.
+    """
+    rows, columns = (side // _CELL for side in pixels.shape[:2])
+    if min(size) < _SMALLEST_TO_TELL or not rows or not columns:
+        return False
+    # Whole cells, which are larger than the blocks that `verify_image` averages.
+    cells = Image.fromarray(pixels).reduce(_CELL).crop((0, 0, columns, rows))
+    lowest, highest = cells.convert("L").getextrema()
+    return int(highest) - int(lowest) > _SURELY_VARIED  # type: ignore[arg-type]  # of one band
+
+
+def _memory_to_open(content: bytes) -> AbstractContextManager[object]:
+    """Wait for the memory to open a file; DataError where it is empty or too large."""
     if not content:
         raise DataError("expected an image, received an empty file")
     if len(content) > MAX_POSTER_BYTES:
         raise DataError(too_many_bytes(len(content)))
     # Some decoders allocate their memory when the file is opened.
-    with nullcontext() if content.startswith(_JPEG) else _LARGE:
-        suffix, width, height = _decoded(content)
-    return ImageFacts(suffix, width, height, len(content), hashlib.sha256(content).hexdigest())
+    return nullcontext() if content.startswith(_JPEG) else _LARGE
 
 
 def too_many_bytes(n_bytes: int) -> str:

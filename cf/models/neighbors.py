@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from cf.base import Recommender, Rows, Scores
+from catalog.scored_ids import ScoredIds
+from cf.base import Ids, Recommender, Rows, Scores, rows_of
 from cf.models.baseline import Biases, fit_biases
 
 # Similarities of one block, so that memory is bounded whatever the catalog's size.
@@ -91,6 +92,19 @@ class ItemCosine(_Neighborhood):
     def _fit(self, values: sparse.csr_array) -> None:
         of_films = self._fit_biases(values).T.tocsr()
         self.similarities_ = _nearest(of_films, of_films, self.shrinkage, self.n_neighbors, themselves=True)
+
+    def similar_items(self, movie_ids: Ids, k: int) -> list[ScoredIds]:
+        """Find the nearest films of each film among the neighbors that are kept."""
+        if k < 1:
+            raise ValueError(f"k should be 1 or more, received {k}")
+        return [self._neighbors(film, k) for film in rows_of(self.movie_ids_, movie_ids).tolist()]
+
+    def _neighbors(self, film: int, k: int) -> ScoredIds:
+        # Without a row of all films, most of which are no neighbors.
+        kept = slice(*self.similarities_.indptr[film : film + 2]) if film >= 0 else slice(0)
+        films, scores = self.similarities_.indices[kept], self.similarities_.data[kept]
+        alike = np.flatnonzero((scores > 0) & (films != film))
+        return ScoredIds.ranked(self.movie_ids_[films[alike]], scores[alike], k)
 
     def _similarities(self, films: Rows) -> Scores:
         rows = self.similarities_[films].toarray()

@@ -19,7 +19,7 @@ from keyart.results import Explanation, Query
 
 Floats = npt.NDArray[np.floating]
 
-_FOR, _AGAINST = np.array([255, 106, 0]), np.array([0, 110, 255])
+_FOR, _AGAINST = (255, 106, 0), (0, 110, 255)
 # Neither black nor white would show a color.
 _DARKEST, _BRIGHTEST = 60, 235
 _STRONGEST = 0.8
@@ -83,10 +83,14 @@ def _limit(grid: npt.NDArray[np.float64]) -> float:
 
 def _colored(brightness: Floats, strength: Floats) -> Image.Image:
     """Color a gray image; `brightness` in [0, 1] and `strength` in [-1, 1] have the shape (height, width)."""
-    gray = (_DARKEST + (_BRIGHTEST - _DARKEST) * brightness)[..., None]
-    color = np.where(strength[..., None] > 0, _FOR, _AGAINST)
-    share = _STRONGEST * np.abs(strength)[..., None]
-    return Image.fromarray(np.rint((1 - share) * gray + share * color).astype(np.uint8))
+    share = (_STRONGEST * np.abs(strength)).astype(np.float32)
+    gray = (1 - share) * (_DARKEST + (_BRIGHTEST - _DARKEST) * brightness).astype(np.float32)
+    # Channel by channel, which takes less than half the time that arrays of three channels take.
+    channels = [
+        gray + share * np.where(strength > 0, np.float32(one), np.float32(other))
+        for one, other in zip(_FOR, _AGAINST, strict=True)
+    ]
+    return Image.fromarray(np.rint(np.stack(channels, axis=-1)).astype(np.uint8))
 
 
 def _draw_caption(sheet: Image.Image, film: Query, corner: tuple[int, int]) -> None:

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import isnan
 
 import numpy as np
 import numpy.typing as npt
@@ -92,13 +91,21 @@ class ContentSimilarity:
         listed = sorted(films, key=lambda film: film.movie_id)
         weights = {**WEIGHTS, "year": YEAR_WEIGHT, **(weights or {})}
         self.movie_ids = np.array([film.movie_id for film in listed], np.int64)
+        self._row_of = {film.movie_id: row for row, film in enumerate(listed)}
         self._years = np.array([film.year or np.nan for film in listed], np.float64)
+        self._decades = [f"{film.year // 10}0s" if film.year else "" for film in listed]
+        self._distinct_years, self._place_of_year = np.unique(self._years, return_inverse=True)
         facts = _facts(listed, tags, terms)
         self._kinds = [_Kind.of(kind, facts[kind]) for kind in WEIGHTS if weights[kind] and any(facts[kind])]
         has_years = bool(np.isfinite(self._years).any())
         total = sum(weights[kind.name] for kind in self._kinds) + weights["year"] * has_years
         self._weights = {name: weight / total if total else 0.0 for name, weight in weights.items()}
         self._typical_year = _typical_agreement(self._years)
+        # Of kinds that are unknown of one film or both, by which kinds are known of the films.
+        self._unknown = [
+            (kind.known, typical := self._weights[kind.name] * kind.typical, np.where(kind.known, 0.0, typical))
+            for kind in self._kinds
+        ]
         scaled = [kind.rows * np.sqrt(self._weights[kind.name]) for kind in self._kinds]
         self._rows = sparse.csr_array(sparse.hstack(scaled)) if scaled else sparse.csr_array((len(listed), 1))
         # What the columns of these rows mean: kinds by their place in the order of naming, and terms.
@@ -145,18 +152,18 @@ class ContentSimilarity:
         return in_common
 
     def _row(self, movie_id: int) -> int | None:
-        place = int(self.movie_ids.searchsorted(movie_id))
-        return place if place < len(self.movie_ids) and self.movie_ids[place] == movie_id else None
+        return self._row_of.get(movie_id)
 
     def _agreement(self, row: int) -> FloatArray:
         own, terms = slice(*self._rows.indptr[row : row + 2]), np.zeros(self._rows.shape[1])
         terms[self._rows.indices[own]] = self._rows.data[own]
         scores = np.asarray(self._rows @ terms, np.float64)
-        for kind in self._kinds:
-            unknown = ~kind.known if kind.known[row] else slice(None)
-            scores[unknown] += self._weights[kind.name] * kind.typical
-        years = np.exp(-np.abs(self._years - self._years[row]) / YEARS_APART)
-        scores += self._weights["year"] * np.where(np.isnan(years), self._typical_year, years)
+        for known, of_all, of_unknown in self._unknown:
+            scores += of_unknown if known[row] else of_all
+        # Of some hundred years in place of all films.
+        years = np.exp(-np.abs(self._distinct_years - self._years[row]) / YEARS_APART)
+        years = self._weights["year"] * np.where(np.isnan(years), self._typical_year, years)
+        scores += years[self._place_of_year]
         return scores
 
     def _weights_of(self, row: int) -> dict[int, float]:
@@ -178,9 +185,8 @@ class ContentSimilarity:
             # The name of a series, and not each of its words.
             if kind != "title" or not _is_within(term, titles):
                 yield _LABELS.get(kind, "{}").format(term)
-        decades = {None if isnan(year) else int(year) // 10 for year in map(self._years.item, (row, other))}
-        if len(decades) == 1 and None not in decades:
-            yield f"{decades.pop()}0s"
+        if (decade := self._decades[row]) and decade == self._decades[other]:
+            yield decade
 
 
 def _is_within(term: str, terms: Iterable[str]) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isnan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -110,7 +112,7 @@ class Ranking:
         hits = make_hits(ranked, shown, films, self._poster_paths, groups_of_shown, evidence.in_common)
         if not options.diverse:
             return hits
-        return tuple(replace(hit, to_earlier=_known(near)) for hit, near in zip(hits, to_earlier, strict=True))
+        return tuple(replace(hit, to_earlier=near) for hit, near in zip(hits, _known(to_earlier), strict=True))
 
     def hit_of(self, evidence: Evidence, movie_id: int) -> Hit | None:
         """Return the hit of one film, as if all were asked for; None where nothing is known that counts."""
@@ -164,35 +166,40 @@ def make_hits(
     in_common: InCommon = _nothing_in_common,
 ) -> tuple[Hit, ...]:
     """Convert rows of a blend to hits; `same_artwork` lists the rows that each of them stands for."""
+    columns, groups = _columns(ranked, rows), same_artwork or [()] * len(rows)
     hits = []
-    visual_ranks, cf_ranks, content_ranks = (_ranks(side, rows) for side in (ranked.visual, ranked.cf, ranked.content))
-    for rank, row in enumerate(rows, start=1):
-        film = films[int(ranked.movie_ids[row])]
-        others = list(same_artwork[rank - 1]) if same_artwork else []
+    for place, movie_id in enumerate(ranked.movie_ids[rows].tolist()):
+        film = films[movie_id]
         hits.append(
             Hit(
-                rank=rank,
-                movie_id=film.movie_id,
+                rank=place + 1,
+                movie_id=movie_id,
                 title=film.title,
                 year=film.year,
-                score=round(float(ranked.scores[row]), 6),
-                visual=_known(ranked.visual[row]),
-                cf=_known(ranked.cf[row]),
                 n_ratings=film.n_ratings,
-                alpha=round(float(ranked.alphas[row]), 6),
-                poster_path=poster_paths.get(film.movie_id),
-                same_artwork=tuple(ranked.movie_ids[others].tolist()),
-                visual_rank=visual_ranks[rank - 1],
-                cf_rank=cf_ranks[rank - 1],
-                content=_known(ranked.content[row]),
-                content_share=round(float(ranked.content_shares[row]), 6),
-                content_rank=content_ranks[rank - 1],
+                poster_path=poster_paths.get(movie_id),
+                same_artwork=tuple(ranked.movie_ids[list(groups[place])].tolist()) if groups[place] else (),
                 imdb_id=film.imdb_id,
                 tmdb_id=film.tmdb_id,
-                in_common=in_common(film.movie_id),
+                in_common=in_common(movie_id),
+                **{name: column[place] for name, column in columns.items()},
             )
         )
     return tuple(hits)
+
+
+def _columns(ranked: Blend, rows: Sequence[int]) -> dict[str, list[Any]]:
+    """Return what a blend says of some rows, by fields of `Hit`.
+
+    As lists: taken from arrays one by one, numbers would cost more than all else of a hit.
+    """
+    sides = {"visual": ranked.visual, "cf": ranked.cf, "content": ranked.content}
+    shares = {"score": ranked.scores, "alpha": ranked.alphas, "content_share": ranked.content_shares}
+    return {
+        **{name: _rounded(share[rows]) for name, share in shares.items()},
+        **{name: _known(side[rows]) for name, side in sides.items()},
+        **{f"{name}_rank": _ranks(side, rows) for name, side in sides.items()},
+    }
 
 
 def _ranks(values: FloatArray, rows: Sequence[int]) -> list[int | None]:
@@ -205,5 +212,9 @@ def _ranks(values: FloatArray, rows: Sequence[int]) -> list[int | None]:
     return [rank if known else None for rank, known in zip(ranks, is_known.tolist(), strict=True)]
 
 
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), 6)
+def _known(values: FloatArray) -> list[float | None]:
+    return [None if isnan(value) else round(value, 6) for value in values.tolist()]
+
+
+def _rounded(values: FloatArray) -> list[float]:
+    return [round(value, 6) for value in values.tolist()]

@@ -20,7 +20,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
 from keyart.web.body_limits import Uploads
-from keyart.web.conditional import Generation, conditional_route
+from keyart.web.conditional import Generation, KeptAnswers, conditional_route
 from keyart.web.errors import PROBLEMS, add_problems
 from keyart.web.html import answer, page
 from keyart.web.inference import ImageEncoder
@@ -49,6 +49,7 @@ _PAGES = {"/atlas": "atlas.html", "/user": "user.html", "/shortlist": "shortlist
 _TIMEOUT_S, _ENCODING_TIMEOUT_S, _WRITING_TIMEOUT_S = 15.0, 60.0, 300.0
 _LOCAL = PublicAddress()
 _MAX_BATCH, _MAX_PENDING_IMAGES = 16, 32
+_MAX_KEPT_BYTES = 32 << 20
 
 
 def make_app(
@@ -96,9 +97,11 @@ def make_app(
     add_middleware(app, token, public, registry)
     # Those of users before the films, whose /api/films/{movie_id} would match "to-rate".
     images = ImageEncoder(films, pools.decoding, encoding, pools.embedding)
-    conditional = conditional_route(lambda: (generation.number, films.state()))
+    kept = KeptAnswers(_MAX_KEPT_BYTES)
+    conditional = conditional_route(lambda: (generation.number, films.state()), kept)
+    of_users = conditional_route(lambda: (generation.number, users.state()), kept)
     routers = (
-        user_routes(users, recommending, conditional_route(lambda: (generation.number, users.state()))),
+        user_routes(users, recommending, of_users),
         film_panel_routes(films, details, pools.querying, pools.drawing, conditional),
         film_routes(films, images, pools, conditional, read_only=read_only),
         atlas_routes(atlas, pools.drawing),

@@ -6,13 +6,15 @@ import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngImageFile
 
 from catalog.errors import DataError
 from posters import validation
-from posters.validation import verify_image
+from posters.validation import is_surely_varied, verify_header, verify_image
 from tests.posters.pictures import declare_png, draw_blank, draw_poster
 
 SUFFIXES = {
@@ -93,6 +95,26 @@ def noise(mode: str, image_format: str, *, around: tuple[float, float], size: tu
 def test_refuses_a_single_color_with_noise(mode: str, image_format: str, level: int) -> None:
     with pytest.raises(DataError, match="one color all over"):
         verify_image(noise(mode, image_format, around=(level, 2.5)))
+
+
+def network_pixels(content: bytes, side: int = 224) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
+    image = Image.open(io.BytesIO(content))
+    return np.asarray(image.convert("RGB").resize((side, side))), image.size
+
+
+@pytest.mark.parametrize("size", [(16, 400), (40, 60), (138, 207), (300, 450)])
+@pytest.mark.parametrize("spread", [2.5, 20.0])
+def test_noise_is_not_surely_varied(size: tuple[int, int], spread: float) -> None:
+    for side in (224, 299):
+        content = noise("RGB", "PNG", around=(128, spread), size=size)
+        assert not is_surely_varied(*network_pixels(content, side))
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
+def test_posters_are_surely_varied_and_have_a_header(image_format: str) -> None:
+    content = draw_poster(3, image_format)
+    assert is_surely_varied(*network_pixels(content))
+    assert verify_header(content) == (92, 138)
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])

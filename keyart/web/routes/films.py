@@ -386,6 +386,7 @@ def _add_images(router: APIRouter, service: FilmService, images: ImageEncoder, p
         "/api/why.jpg", summary="Where an image and a film's poster look alike", openapi_extra=_IMAGE_BODY, **JPEG_FILE
     )
     async def heat_map_of_image(request: Request, film: ComparedFilm, encoder: EncoderName = None) -> Response:
+        """Draw the image and the poster with the regions that add to their similarity."""
         image = await images.encode_by(encoder, await pools.uploads.read(request))
         content = await pools.drawing.run(service.heat_map, image, film, encoder)
         return Response(content, media_type="image/jpeg")
@@ -394,6 +395,7 @@ def _add_images(router: APIRouter, service: FilmService, images: ImageEncoder, p
         "/api/why", summary="Which regions of an image and of a film's poster look alike", openapi_extra=_IMAGE_BODY
     )
     async def regions_of_image(request: Request, film: ComparedFilm, encoder: EncoderName = None) -> RegionsFacts:
+        """Return what each region of the image and of the poster, and each pair, adds to their similarity."""
         image = await images.encode_by(encoder, await pools.uploads.read(request))
         return await pools.comparing.run(service.regions, image, film, encoder)
 

@@ -71,7 +71,7 @@ from keyart.workspace.hints import home_option
 from keyart.workspace.layout import Workspace
 from keyart.workspace.poster_steps import poster_step
 from keyart.workspace.reloading import OnReload, Reloading
-from posters.validation import verify_image
+from posters.validation import is_surely_varied, verify_header, verify_image
 
 _log = logging.getLogger(__name__)
 
@@ -258,10 +258,19 @@ class FilmService:
         return RegionsFacts(similarity=explanation.similarity, grid=one, second_grid=other, pairs=pairs)
 
     def decode(self, content: bytes) -> Image:
-        """Verify an image as a poster is verified, and decode it for the encoder."""
-        verify_image(content)
-        with self._engine.use() as engine:
-            return engine.load_image(content)
+        """Decode an image for the encoder, and verify it as a poster is verified, which decodes it again in doubt."""
+        size = verify_header(content)
+        try:
+            with self._engine.use() as engine:
+                image = engine.load_image(content)
+                pixels = image.pixels(engine.encoder.framing if engine.has_index else "antialias")
+        except DataError:
+            # What is wrong is said as it is of posters.
+            verify_image(content)
+            raise
+        if not is_surely_varied(pixels, size):
+            verify_image(content)
+        return image
 
     def embed(self, images: list[Image]) -> list[Image]:
         """Embed images in one batch; they remember their embeddings."""

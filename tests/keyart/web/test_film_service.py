@@ -11,14 +11,17 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from catalog.errors import UnknownFilmError
+from catalog.errors import DataError, UnknownFilmError
 from catalog.films import Catalog
 from keyart.similarity.content import ContentSimilarity
+from keyart.similarity.query import Image
 from keyart.web.schemas.films import FilmQuery, NewFilmRecord
+from keyart.web.services import films
 from keyart.web.services.films import FilmService
 from posters.database import Origin, Source, State
 from posters.store import PosterStore
-from tests.posters.pictures import draw_poster
+from posters.validation import ImageFacts
+from tests.posters.pictures import draw_blank, draw_poster
 
 _IMPORTED = Origin(Source.IMPORT)
 # Between them, a film of the catalog is hardly ever the first one drawn.
@@ -55,6 +58,27 @@ def test_no_random_film_is_found_where_only_strangers_have_posters(home: Path, s
     service.thumbnails.refresh()
     with pytest.raises(UnknownFilmError, match="no film has a poster; run `keyart"):
         service.random_film()
+
+
+def test_an_upload_is_decoded_once_unless_it_may_be_no_poster(
+    service: FilmService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified: list[bytes] = []
+    verify = films.verify_image
+
+    def counted(content: bytes) -> ImageFacts:
+        verified.append(content)
+        return verify(content)
+
+    monkeypatch.setattr(films, "verify_image", counted)
+    for image_format in ("JPEG", "PNG", "WEBP"):
+        decoded = service.decode(draw_poster(3, image_format))
+        assert verified == []
+        assert decoded.pixels().tobytes() == Image(draw_poster(3, image_format)).pixels().tobytes()
+    for content, reason in ((draw_blank(), "one color"), (draw_poster(3)[:1500], "cut off"), (b"", "empty file")):
+        with pytest.raises(DataError, match=reason):
+            service.decode(content)
+    assert len(verified) == 2
 
 
 def test_an_added_film_is_returned_though_the_engine_cannot_be_reopened(tastes_home: Path) -> None:
