@@ -7,8 +7,8 @@ PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 DAILY  := -m "not slow and not release and not heavy and not faults"
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo check lint types test test-fast test-release test-slow test-newest soak faults fuzz docs sbom \
-  licenses constraints clean
+.PHONY: help setup demo check lint types test test-fast test-release test-slow test-newest soak faults fuzz docs screenshots \
+  sbom licenses constraints clean
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -54,6 +54,12 @@ fuzz: $(VENV)/.installed-dev ## files from elsewhere, spoiled so as to reach new
 
 docs: $(VENV)/.installed-dev ## build the documentation site in build/docs; a dead link fails
 	$(BIN)/python -m sphinx -W --keep-going -q -c docs -d build/doctrees . build/docs
+
+screenshots: $(VENV)/.installed-dev ## take the pictures of the pages in docs anew, of the films of `keyart demo`
+	$(BIN)/keyart demo --out build/demo
+	$(BIN)/keyart atlas --home build/demo/workspace
+	$(BIN)/keyart fit ease --home build/demo/workspace
+	$(BIN)/python docs/screenshots.py --home build/demo/workspace
 
 test-newest: ## the tests for daily work with the newest versions of all dependencies, in an environment of their own
 	$(PYTHON) -m venv --clear build/newest

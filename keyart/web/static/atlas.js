@@ -1,5 +1,4 @@
 // The atlas: its address holds arrangement, view, coloring, entry of the legend, film and selection; the history a selection that is too long for it.
-import { ARRANGEMENTS } from "./atlas/arrangements.js";
 import { Camera } from "./atlas/camera.js";
 import { showCard } from "./atlas/card.js";
 import { listClusters } from "./atlas/clusters.js";
@@ -9,6 +8,7 @@ import { Films } from "./atlas/films.js";
 import { gestures } from "./atlas/gestures.js";
 import { Grid } from "./atlas/grid.js";
 import { showLegend } from "./atlas/legend.js";
+import { looks } from "./atlas/looks.js";
 import { Painter } from "./atlas/painter.js";
 import { Pictures } from "./atlas/pictures.js";
 import { Selection } from "./atlas/selection.js";
@@ -79,7 +79,7 @@ function begin(films) {
     timer = setTimeout(remember, 200);
   }
 
-  function follow() {
+  async function follow() {
     clearTimeout(timer);
     land();
     const params = new URLSearchParams(location.search);
@@ -89,7 +89,9 @@ function begin(films) {
     colorBy(color, only);
     const selected = params.get("selected")?.split(",").map(Number) ?? history.state?.selected ?? [];
     selection.take(selected.map((movieId) => films.rows.get(movieId)).filter((row) => row !== undefined));
-    arrange(arrangementOf(params), 0);
+    const name = arrangementOf(params);
+    await arrange(name, 0);
+    if (wanted !== name) return;
     const film = films.rows.get(Number(params.get("film"))) ?? null;
     painter.found = film;
     mark(null);
@@ -186,22 +188,29 @@ function begin(films) {
     };
   }
 
-  function arrange(name, length) {
+  // The map is there at once; what the others need is loaded on use.
+  async function arrange(name, length) {
     wanted = name;
     for (const button of at("arrange").children) button.setAttribute("aria-pressed", button.value === name);
-    if (name !== "colors" || pictures.isComplete) return place(name, length);
-    // Colors are those of posters, which are on their way.
-    if (!arranged) place("map", 0);
-    pictures.ready.then(() => { if (wanted === name) place(name, length); });
+    if (name === "map" || !arranged) place("map", looks(films), name === "map" ? length : 0);
+    if (name === "map") return;
+    try {
+      const { ARRANGEMENTS, Mosaic } = await arrangements();
+      painter.mosaic ??= new Mosaic(films, pictures);
+      // Colors are those of posters, which are on their way.
+      if (name === "colors") await pictures.ready;
+      if (wanted === name && name !== arranged) place(name, ARRANGEMENTS[name](films, pictures), length);
+    } catch (error) {
+      report(error, () => arrange(name, length));
+    }
   }
 
   // Moves films from where they are to their places in another arrangement, all of which is seen then.
-  function place(name, length) {
+  function place(name, to, length) {
     if (name === arranged) return;
     land();
     arranged = name;
     const way = view([0, 0, 1]);
-    const to = ARRANGEMENTS[name](films, pictures);
     const step = between(films, camera, to);
     painter.marks = to.marks;
     painter.landed = null;
@@ -349,9 +358,11 @@ function begin(films) {
   follow();
 }
 
+const arrangements = () => fetchModule(() => import("./atlas/arrangements.js"));
+
 function arrangementOf(params) {
-  const name = params.get("arrange");
-  return Object.hasOwn(ARRANGEMENTS, name) ? name : "map";
+  const names = [...at("arrange").children].map(({ value }) => value);
+  return names.find((name) => name === params.get("arrange")) ?? "map";
 }
 
 // The way of films and frame to another arrangement.
@@ -394,7 +405,9 @@ function nextFilm(films, from, along, across, isShown) {
 
 async function load() {
   try {
-    const films = new Films(await fetchJson("api/atlas", { waiting }));
+    // A link to an arrangement shows no other one first.
+    const [map] = await Promise.all([fetchJson("api/atlas", { waiting }), location.search.includes("arrange=") && arrangements()]);
+    const films = new Films(map);
     document.body.className = "";
     begin(films);
   } catch (error) {

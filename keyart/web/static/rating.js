@@ -15,7 +15,7 @@ export class Rating {
   constructor(list, rate) {
     this.list = list;
     this.rate = rate;
-    this.cards = new Map(); // by movie_id, in the order of the page
+    this.cards = new Map(); // by movie_id
     this.rated = new Map();
     this.known = new Map(); // films that need not be requested, such as those of a file of ratings
     this.passed = new Set();
@@ -42,7 +42,9 @@ export class Rating {
     const rated = this.rated;
     const missing = [...rated.keys()].filter((movieId) => !this.cards.has(movieId) && !this.unknown.has(movieId));
     await this.learn(missing.filter((movieId) => !this.known.has(movieId)));
-    for (const movieId of missing) if (this.known.has(movieId)) this.list.append(this.card(this.known.get(movieId)));
+    // First, where whoever imported them sees that they came.
+    this.list.prepend(...missing.filter((movieId) => this.known.has(movieId)).map((movieId) => this.card(this.known.get(movieId))));
+    if (missing.length) this.list.scrollLeft = 0;
     for (const [movieId, card] of this.cards) card.show(this.rated.get(movieId) ?? 0);
     while (this.cards.size < Math.max(AT_LEAST, rated.size + SPARE)) {
       const film = await this.next();

@@ -226,7 +226,7 @@ async function importFile(file) {
     const answer = await fetchJson(`api/ratings?${new URLSearchParams({ name: file.name.slice(-200) })}`, { method: "POST", body: file });
     say([`${file.name}: `, english(`${answer.summary}.`)], null, at("imported"));
     at("others").hidden = !answer.others.length;
-    at("others").firstElementChild.textContent = count(answer.others.length, "{n} row gives no rating", "{n} rows give no rating");
+    at("others").firstElementChild.textContent = count(answer.others.length, "{n} row was left out", "{n} rows were left out");
     at("rows").replaceChildren(...answer.others.map((row) => element("li", {}, `${row.title || t("line {line}", { line: row.line })}: `, english(row.status))));
     if (!answer.ratings.length) return;
     rating.know(answer.ratings);

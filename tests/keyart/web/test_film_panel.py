@@ -87,6 +87,21 @@ def test_a_finger_learns_of_a_bar_what_a_mouse_does(
 
 
 @NEEDS_CHROMIUM
+def test_a_phone_shows_all_buttons_of_a_film(browser: Any, people_address: str, request: pytest.FixtureRequest) -> None:
+    with looking(browser, people_address, request, viewport={"width": 390, "height": 844}) as page:
+        page.goto("/?film=22")
+        expect(page, "#part").to_be_visible()
+        page.evaluate("""() => {
+          document.getElementById("name").textContent = "Saving Private Ryan (1998)";
+          document.getElementById("facts").textContent = "Action, Drama, War · 188 ratings · 4.15 stars";
+          document.getElementById("on-atlas").hidden = false;
+        }""")
+        bottoms = "names => names.map((name) => document.querySelector(name).getBoundingClientRect().bottom)"
+        button, end = page.evaluate(bottoms, ["#part", "#film .name"])
+        assert button <= end
+
+
+@NEEDS_CHROMIUM
 def test_its_films_keep_filters_and_the_page(people_page: Page) -> None:
     page = people_page
     page.goto("/?film=22&genre=Drama&like=24")

@@ -251,9 +251,11 @@ def test_a_file_of_ratings_is_chosen_or_dropped(page: Page) -> None:
     expect(page, "#imported").to_have_text("ratings.csv: Letterboxd, 3 films matched, 0 ambiguous, 1 unknown.")
     expect(page, "#count").to_have_text("3 of 10")
     expect(page, "#hits li >> nth=0").to_be_visible()
-    expect(page, "#others summary").to_have_text("1 row gives no rating")
+    expect(page, "#others summary").to_have_text("1 row was left out")
     expect(page, "#rows li").to_have_text(["Nowhere (1999): unknown"])
     playwright.expect(slider(page, 24)).to_have_value("5")
+    # What was imported is first, not behind the films that were there; one of these stays where it is.
+    assert page.locator("#films strong").all_inner_texts()[:2] == ["Film 22 (1982)", "Film 24 (1984)"]
     assert f"rated={DRAMAS}" in page.url
     drop = """content => {
       const data = new DataTransfer();

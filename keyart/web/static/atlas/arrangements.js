@@ -1,31 +1,11 @@
-// Where films are: on the map, or in tidy rows by place, by year or by color. Each arrangement is framed like the map:
-// x and y, the half sides of what films take, how wide their posters are and how these grow with the zoom.
-import { densest } from "./densest.js";
+// Films in tidy rows by place, by year or by color. Each arrangement is framed like the map (looks.js).
+import { HIGH } from "./looks.js";
 import { tone } from "./tones.js";
 import { t } from "../words.js";
 
-const HIGH = 1.5; // times the width of a poster
 const APART = 1.12; // the width of a cell, in posters
 const WIDE = 4 / 3; // times the height of all
 const GAP = 0.3; // of a cell, between years
-
-// The map, whose posters grow more slowly than the gaps between them, so that whoever goes nearer sees them come apart.
-function map(films) {
-  const [x, y] = [films.mapX, films.mapY];
-  // So wide that all posters together would cover a disc as large as the map.
-  return { x, y, across: films.reach(x), down: films.reach(y), width: Math.sqrt(Math.PI / HIGH / Math.max(films.n, 1)), growth: 0.75, marks: names(films) };
-}
-
-// The words of clusters where most of their films are; the largest cluster first.
-function names(films) {
-  const rows = films.clusters.map(() => []);
-  films.cluster.forEach((cluster, row) => rows[cluster].push(row));
-  const named = films.clusters.map((cluster, number) => ({ ...cluster, rows: rows[number] })).filter((each) => each.named && each.rows.length);
-  return named.sort((one, other) => other.rows.length - one.rows.length).map((each) => {
-    const [x, y] = densest(films.mapX, films.mapY, each.rows);
-    return { x, y, text: each.name };
-  });
-}
 
 // Rows of cells for n films, the last of them in part empty.
 class Cells {
@@ -120,4 +100,5 @@ function years(films) {
   return { x, y, across: (n * (beside + GAP) * cell) / 2, down: ground * 1.06, width: cell / APART, growth: 1, marks };
 }
 
-export const ARRANGEMENTS = { map, grid, years, colors };
+export const ARRANGEMENTS = { grid, years, colors };
+export { Mosaic } from "./mosaic.js";

@@ -1,6 +1,5 @@
 // Draws the part of the map that is seen, in as much detail as its posters are large on the screen.
 import { Backdrop } from "./backdrop.js";
-import { Mosaic } from "./mosaic.js";
 
 const MANY = 1500; // films in view, from which on a backdrop moves instead of them
 const DOT = 4; // pixels wide: below, a poster is a dot of its color
@@ -20,7 +19,7 @@ export class Painter {
     this.camera = camera;
     this.pictures = pictures;
     this.backdrop = new Backdrop((context, seen, now) => this.#films(context, seen, now), repaint);
-    this.mosaic = new Mosaic(films, pictures);
+    this.mosaic = null; // draws all films while they move; the first other arrangement brings it
     this.moving = false; // from one arrangement to another
     this.marks = [];
     this.density = 1;
