@@ -143,19 +143,14 @@ def extract_features(
                     n_known += 1
                 case Broken(picture_id, reason, sha256):
                     present.setdefault(picture_id, sha256)
-                    skipped.append(Skipped(picture_id, reason))
+                    skipped.append(Skipped(picture_id, reason, may_be_read=sha256 is None))
             for _ in range(len(event.rows) if isinstance(event, Computed) else 1):
                 on_picture()
         shards.finish()
     n_dropped = store.tidy(is_current(present, drop_missing=drop_missing), shard_rows)
-    store.write_skipped(without_features(skipped, present))
+    store.write_skipped(skipped)
     n_lost = 0 if drop_missing else damage.n_lost(present, stored, n_new)
     return ExtractReport(n_new, n_known, tuple(skipped), n_dropped, damage.reasons, n_lost=n_lost)
-
-
-def without_features(skipped: Iterable[Skipped], present: Mapping[PictureId, str | None]) -> list[Skipped]:
-    """Choose the images that have none as they are; a file that could not be read, and has no hash, may have some."""
-    return [one for one in skipped if present[one.picture_id] is not None]
 
 
 def is_current(present: Mapping[PictureId, str | None], *, drop_missing: bool) -> Callable[[PictureId, str], bool]:
@@ -164,7 +159,7 @@ def is_current(present: Mapping[PictureId, str | None], *, drop_missing: bool) -
     def test(picture_id: PictureId, sha256: str) -> bool:
         if picture_id not in present:
             return not drop_missing
-        # A file that could not even be read, whose hash is None, may be unchanged.
+        # A file that could not even be read, or is damaged, has no hash; what was stored of it may still hold.
         return present[picture_id] in (sha256, None)
 
     return test

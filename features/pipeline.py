@@ -72,7 +72,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Broken:
-    """An image that could not be read; the hash is None if its file could not be read either."""
+    """An image that could not be read; the hash is None if its file could not be read either, or is another one."""
 
     picture_id: PictureId
     reason: str
@@ -146,7 +146,7 @@ def decode(picture: Picture, framing: Framing, known: Mapping[Any, str] | None =
     computed = hashlib.sha256(content).hexdigest()
     if sha256 not in (None, computed):
         # Features of what the file has become must not pass for those of what it was.
-        return Broken(name, f"{path or name} has another hash than recorded; import or fetch it again", sha256)
+        return Broken(name, f"{path or name} has another hash than recorded; import or fetch it again", None)
     sha256 = computed
     if present == sha256:
         return Known(name, sha256)

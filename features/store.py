@@ -5,7 +5,7 @@
     features.json            the identity of the store, how the network was chosen, the shape of its output
     whitening.npz            the whitening, if the identity names one
     features-00000.*         the shards, see `features.shards`; numbers may have gaps
-    skipped.json             images that cannot be decoded, and why
+    skipped.json             images that could not be read, and why
 
 If an image is in several shards, its latest row is valid.
 """
@@ -102,6 +102,8 @@ class Skipped:
 
     picture_id: PictureId
     reason: str
+    # Its file could not be read, or is damaged: once that is mended, it may have features.
+    may_be_read: bool = False
 
 
 def with_recorded_preprocessing(options: ExtractOptions, folder: AnyPath) -> ExtractOptions:
@@ -433,17 +435,21 @@ class FeatureStore:
         return whitening
 
     def write_skipped(self, skipped: Sequence[Skipped]) -> None:
-        """Record which images have no features as they are, replacing the earlier record."""
+        """Record which images could not be read, replacing the earlier record."""
         content = {"pictures": [asdict(one) for one in skipped]}
         write_record(self.folder / _SKIPPED_NAME, _SKIPPED, _VERSION, content)
 
     def skipped(self) -> tuple[Skipped, ...]:
-        """Return the images that have no features as they are, as the last run found."""
+        """Return the images that the last run could not read."""
         try:
             record = read_record(self.folder / _SKIPPED_NAME, _SKIPPED, _VERSION)
         except FileNotFoundError:
             return ()
         return tuple(Skipped(**one) for one in record["pictures"])
+
+    def without_features(self) -> set[PictureId]:
+        """Return the ids of images that have no features as they are: those that the last run read, and are none."""
+        return {one.picture_id for one in self.skipped() if not one.may_be_read}
 
     def clear(self) -> None:
         """Remove all features, the identity first, so that an interrupted removal leaves no store."""

@@ -14,7 +14,7 @@ from catalog.io.remote import AnyPath
 from catalog.io.spark import quietly, use_this_python
 from features.encoders.encoder import Encoder, load_encoder
 from features.encoders.loading import encoder_files
-from features.extraction import ExtractReport, is_current, kept_whitening, learn_whitening, open_store, without_features
+from features.extraction import ExtractReport, is_current, kept_whitening, learn_whitening, open_store
 from features.options import ExtractOptions
 from features.shards import SHARD_ROWS
 from features.spark.cluster import changed_settings, watched, worker_errors
@@ -122,11 +122,11 @@ class Job:
         new = [picture_id for picture_id, state in zip(ids, states, strict=True) if state == NEW]
         _check_written(self.store, {picture_id: present[picture_id] for picture_id in new})
         reasons = sorted(pair for *pair, state in zip(ids, results["reason"], states, strict=True) if state == BROKEN)
-        skipped = tuple(Skipped(*pair) for pair in reasons)
+        skipped = tuple(Skipped(picture_id, reason, present[picture_id] is None) for picture_id, reason in reasons)
         # Every task leaves a shard that is not full. To join them all would be to rewrite nearly everything on the
         # driver, so only those are joined that are less than half full.
         n_dropped = self.store.tidy(is_current(present, drop_missing=drop_missing), max(self.shard_rows // 2, 1))
-        self.store.write_skipped(without_features(skipped, present))
+        self.store.write_skipped(skipped)
         n_lost = damage.n_lost(present, self.store.rows(), len(new)) if damage.reasons and not drop_missing else 0
         return ExtractReport(len(new), states.count(KNOWN), skipped, n_dropped, damage.reasons, n_lost=n_lost)
 

@@ -290,8 +290,7 @@ def _check_features(findings: Findings, known: _Known, view: Workspace) -> None:
     with suppress(KeyartError):
         current = rows.of_posters(known.posters)
         known.fingerprints[view.encoder] = fingerprint(current) if len(current) else None
-        skipped = {one.picture_id for one in store.skipped()}
-        lacking = sorted(known.posters.keys() - set(current.movie_ids.tolist()) - skipped)
+        lacking = sorted(known.posters.keys() - set(current.movie_ids.tolist()) - store.without_features())
         if lacking:
             what = plural(len(lacking), "poster has", "posters have")
             findings.add(folder, f"{what} no features ({listed(lacking)})", extract, Mend.EXTRACT, name)

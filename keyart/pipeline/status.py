@@ -266,7 +266,7 @@ def _n_waiting_alternates(workspace: Workspace) -> int:
         return 0
     try:
         record = IndexRecord.read(alternates.index_dir(workspace))
-        n_skipped = len(FeatureStore.open(alternates.features_dir(workspace)).skipped())
+        n_skipped = len(FeatureStore.open(alternates.features_dir(workspace)).without_features())
     except IncompleteError:
         raise
     except NotBuiltError:
@@ -330,7 +330,7 @@ def _poster_counts(workspace: Workspace, movie_ids: list[int], damaged: list[str
 def _features(workspace: Workspace, damaged: list[str]) -> tuple[int, int, str | None, str | None]:
     def read() -> tuple[int, int, str | None, str | None]:
         store, rows = current_features(workspace)
-        return len(rows), len(store.skipped()), str(store.identity), fingerprint(rows) if len(rows) else None
+        return len(rows), len(store.without_features()), str(store.identity), fingerprint(rows) if len(rows) else None
 
     missing: tuple[int, int, str | None, str | None] = (0, 0, None, None)
     return _read(read, missing, damaged)

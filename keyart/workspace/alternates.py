@@ -91,7 +91,7 @@ def n_without_features(workspace: Workspace) -> int:
         store = FeatureStore.open(features_dir(workspace))
     except NotBuiltError:
         return len(hashes)
-    skipped = {str(one.picture_id) for one in store.skipped()}
+    skipped = set(map(str, store.without_features()))
     return len(hashes.keys() - set(map(str, store.rows().of_posters(hashes).picture_ids.tolist())) - skipped)
 
 

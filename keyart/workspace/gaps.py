@@ -46,9 +46,9 @@ def films_without_features(workspace: Workspace, with_features: Collection[int],
 
 
 def skipped_films(workspace: Workspace) -> set[int]:
-    """Return the films whose posters the last extraction could not read, and reported."""
+    """Return the films whose posters the last extraction read and could not decode, and reported."""
     try:
-        return {int(one.picture_id) for one in FeatureStore.open(workspace.features_dir).skipped()}
+        return set(map(int, FeatureStore.open(workspace.features_dir).without_features()))
     except NotBuiltError:
         return set()
 

@@ -18,6 +18,7 @@ from keyart.atlas.record import Atlas
 from keyart.cold_start.content import open_looks
 from keyart.pipeline.features import extract
 from keyart.pipeline.index import build
+from keyart.pipeline.integrity import check
 from keyart.pipeline.posters import import_posters
 from keyart.render.drawing import read_shown
 from keyart.web.services.atlas import AtlasService
@@ -95,6 +96,18 @@ def test_damaged_features_reach_neither_the_atlas_nor_the_cold_start(tastes_home
         open_looks(workspace)
     with pytest.raises(DataError, match=r"features-00000.*damaged"):
         build(workspace)
+
+
+def test_a_poster_that_was_damaged_during_an_extraction_lacks_features(
+    home: Path, poster_folder: Path, backbone_path: Path
+) -> None:
+    shutil.rmtree(home / "features")
+    before = put_another_in_place(home / "posters" / "2.jpg", poster_folder / "6.jpg")
+    assert [one.picture_id for one in extract(home, ExtractOptions(str(backbone_path))).skipped] == [2]
+    # Nothing takes it for a picture without features once its file is put back.
+    (home / "posters" / "2.jpg").write_bytes(before)
+    problems = [one.problem for one in check(home).findings if one.path == "features"]
+    assert problems == ["1 poster has no features (movie_id 2)"]
 
 
 def test_a_damaged_sheet_of_the_atlas_is_not_served_and_is_drawn_again(tastes_home: Path) -> None:
