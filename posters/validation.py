@@ -11,9 +11,8 @@ import io
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from catalog.errors import DataError
@@ -25,6 +24,10 @@ from catalog.image_formats import (
     is_unread_heif,
     open_image,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 MAX_POSTER_BYTES = MAX_IMAGE_BYTES
 """Larger files are not read; the largest posters have a tenth of it."""

@@ -115,7 +115,8 @@ def nearest(model: Recommender, movie_id: int) -> ScoredIds:
 
 def positive_similarities(model: Recommender, movie_ids: Sequence[int]) -> tuple[ScoredIds, ...]:
     """Return all similarities by ratings to each of several films; a film that is not listed is not liked like it."""
-    every = model.similar_items(movie_ids, len(model.movie_ids_))
+    # A model of no ratings has no films.
+    every = model.similar_items(movie_ids, max(1, len(model.movie_ids_)))
     return tuple(one.take(one.scores > 0) for one in every)
 
 

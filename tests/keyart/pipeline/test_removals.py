@@ -202,7 +202,9 @@ def test_removed_films_leave_the_map_and_others_stay(tastes_home: Path) -> None:
     assert after.positions.tolist() == before.positions[kept].tolist()
     assert {7, 8}.isdisjoint(movie_id for sheet in after.sheets for movie_id in sheet.movie_ids)
     assert sum(cluster.n_films for cluster in after.clusters) == len(after)
-    assert {path.name for path in workspace.atlas_dir.glob("sheet-*")} == {sheet.name for sheet in after.sheets}
+    assert {path.name for path in workspace.atlas_dir.glob("sheet-*")} == {
+        name for sheet in after.sheets for name in sheet.files
+    }
     assert (report.n_indexed, read_status(workspace).atlas_is_current) == (39, True)
 
 
