@@ -26,6 +26,7 @@ from catalog.io.files import (
     is_read_failure,
     read_bytes,
     read_error,
+    read_failures,
     remove_file,
     row_errors,
     write_error,
@@ -525,9 +526,6 @@ def named_as_posters(posters_dir: Path) -> list[str]:
 
 def _is_whole(path: Path, n_bytes: int | None) -> bool:
     """Return whether a file exists with this length, so that it was neither cut off nor replaced."""
-    try:
+    with suppress(OSError), read_failures(path):
         return path.stat().st_size == n_bytes
-    except OSError as error:
-        if is_read_failure(error):
-            raise read_error(path, error) from error
-        return False
+    return False
