@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from features.store import FeatureStore
 from keyart.pipeline.status import read_status
 from keyart.results import HIT_COLUMNS
 from keyart.workspace.layout import Workspace
@@ -279,7 +280,7 @@ def test_import_lists_unusable_files(run: Run, movielens: Path, tmp_path: Path) 
     assert "2.jpg: " in outcome.err
 
 
-def test_a_corrupt_poster_is_recorded_and_skipped(run: Run, home: Path, backbone_path: Path) -> None:
+def test_a_damaged_poster_is_skipped_and_still_lacks_features(run: Run, home: Path, backbone_path: Path) -> None:
     poster = home / "posters" / "5.jpg"
     # Of the same size, so that only decoding finds it.
     poster.write_bytes(b"x" * poster.stat().st_size)
@@ -287,7 +288,10 @@ def test_a_corrupt_poster_is_recorded_and_skipped(run: Run, home: Path, backbone
     assert outcome.code == 0
     assert "features of 4 posters computed" in outcome.out
     assert "movie_id 5: " in outcome.err
-    assert read_status(Workspace.open(home)).n_skipped == 1
+    # Whoever fetches or imports it again gets its features: it is not among the pictures that have none for good.
+    status = read_status(Workspace.open(home))
+    assert (status.n_skipped, status.n_posters - status.n_features) == (0, 1)
+    assert [one.picture_id for one in FeatureStore.open(home / "features").skipped()] == [5]
 
 
 def test_a_damaged_file_is_an_error_and_not_an_interruption(run: Run, home: Path) -> None:
