@@ -45,39 +45,57 @@ def film_panel_routes(
     @router.get("/films/{movie_id}/panel", include_in_schema=False)
     async def film_panel(request: Request, movie_id: FilmPath) -> HTMLResponse:
         film = await drawing.run(details.details, movie_id)
-        looks = await looking.run(_one_side, films, film.movie_id, 1.0)
-        liked = await looking.run(_one_side, films, film.movie_id, 0.0)
+        rows = await looking.run(_rows_of, films, film.movie_id)
         words = words_for(request)
-        content = _panel(film, looks, liked, await drawing.run(details.dots), words)
+        content = _panel(film, rows, await drawing.run(details.dots), words)
         return HTMLResponse(content, headers=language_headers(words))
 
     router.include_router(questions)
     return router
 
 
-def _one_side(films: FilmService, movie_id: int, alpha: float) -> list[Hit]:
-    """Return look-alikes by looks alone, or by ratings alone; none where the film cannot be compared by these."""
+class _Rows(NamedTuple):
+    """The nearest films by each side; those of content only where one of the others has none."""
+
+    looks: list[Hit]
+    liked: list[Hit]
+    content: list[Hit]
+
+
+def _rows_of(films: FilmService, movie_id: int) -> _Rows:
+    looks, liked = (_one_side(films, movie_id, alpha=alpha, content=0.0) for alpha in (1.0, 0.0))
+    return _Rows(looks, liked, [] if looks and liked else _one_side(films, movie_id, alpha="auto", content=1.0))
+
+
+def _one_side(films: FilmService, movie_id: int, *, alpha: float | str, content: float) -> list[Hit]:
+    """Return look-alikes by one side alone; none where the film cannot be compared by it."""
     try:
         page: SimilarPage = films.similar(
-            movie_id, FilmQuery.model_validate({"k": _N_IN_ROW, "alpha": alpha, "content": 0.0})
+            movie_id, FilmQuery.model_validate({"k": _N_IN_ROW, "alpha": alpha, "content": content})
         )
     except (ConfigError, UnknownFilmError):
         return []
     return page.results
 
 
-def _panel(film: FilmDetails, looks: list[Hit], liked: list[Hit], dots: Points, words: Words) -> Markup:
-    by_looks, by_ratings = _Side("looks", words("looks")), _Side("liked", words("liked"))
+def _panel(film: FilmDetails, rows: _Rows, dots: Points, words: Words) -> Markup:
     return joined(
         element("div", _tags(film, words), _links(film), _palette(film, words), class_="about"),
         element("div", _histogram(film, words), _place(film, dots, words), class_="charts"),
-        element(
-            "div",
-            _row(words("Looks alike"), by_looks, looks, words("It has no poster here to compare."), words),
-            _row(words("Liked alike"), by_ratings, liked, words("Too few people have rated it to say."), words),
-            class_="rows",
-        ),
+        element("div", *_written(rows, words), class_="rows"),
     )
+
+
+def _written(rows: _Rows, words: Words) -> list[Markup]:
+    """Write a row for each side that the film can be compared by."""
+    sides = (
+        (words("Looks alike"), _Side("looks", words("looks")), rows.looks),
+        (words("Liked alike"), _Side("liked", words("liked")), rows.liked),
+        (words("Alike by genres, tags, year"), _Side("content", words("content")), rows.content),
+    )
+    written = [_row(name, side, hits, words) for name, side, hits in sides if hits]
+    reasons = (words("It has no poster here to compare."), words("Too few people have rated it to say."))
+    return written or [element("section", element("p", " ".join(reasons)))]
 
 
 class _Side(NamedTuple):
@@ -158,14 +176,13 @@ def _drawing(box: str, label: str, *shapes: Markup, **attributes: str) -> Markup
     return element("svg", *shapes, **written)
 
 
-def _row(name: str, side: _Side, hits: list[Hit], nothing: str, words: Words) -> Markup:
-    films = (_hit(hit, side, words) for hit in hits)
-    content = element("ol", *films, role="list") if hits else element("p", nothing)
-    return element("section", element("h3", name), content, aria_label=name, class_=side.style)
+def _row(name: str, side: _Side, hits: list[Hit], words: Words) -> Markup:
+    films = element("ol", *(_hit(hit, side, words) for hit in hits), role="list")
+    return element("section", element("h3", name), films, aria_label=name, class_=side.style)
 
 
 def _hit(hit: Hit, side: _Side, words: Words) -> Markup:
-    score = (hit.visual if side.style == "looks" else hit.cf) or 0.0
+    score = {"looks": hit.visual, "liked": hit.cf, "content": hit.content}[side.style] or 0.0
     label = f"{hit.title} ({hit.year})" if hit.year else hit.title
     if hit.has_poster:
         picture = element("img", src=f"posters/{hit.movie_id}?width=160", alt="", width=160, height=240)

@@ -28,7 +28,7 @@ def add_first_page(app: FastAPI, service: FilmService, pool: WorkerPool) -> None
 
     @app.get("/", include_in_schema=False)
     async def page(request: Request) -> Response:
-        is_first, words = not any(name in request.query_params for name in _QUESTIONS), words_for(request)
+        is_first, words = not any(map(request.query_params.get, _QUESTIONS)), words_for(request)
         genre = request.query_params.get("wall")
         first = await pool.run(_first_of, service, words, genre) if is_first else Markup()
         content = _page(first, words, request.url.query)

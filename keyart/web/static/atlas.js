@@ -353,7 +353,7 @@ function begin(films) {
   painter.resize(canvas.clientWidth, canvas.clientHeight);
   listClusters(at("clusters").querySelector("ul"), films);
   say(count(films.n, "{n} film in {clusters} clusters.", "{n} films in {clusters} clusters.", { clusters: films.clusters.length }));
-  at("notes").replaceChildren(english(films.notes.join(" ")));
+  at("notes").replaceChildren(...films.notes.map((note) => english(`${note}. `)));
   at("notes").hidden = films.notes.length === 0;
   follow();
 }

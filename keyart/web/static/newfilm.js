@@ -46,7 +46,7 @@ export function newFilm(opened) {
       const answer = await fetchJson(`api/cold-start?${question}`, { method: "POST", body: picture, signal });
       showExpected(answer.expected);
       showAudience(answer.audience);
-      at("new-notes").replaceChildren(english(answer.notes.join(". ")));
+      at("new-notes").replaceChildren(...answer.notes.map((note) => english(`${note}. `)));
     } catch (error) {
       if (signal.aborted) return;
       at("audience").hidden = true;

@@ -12,7 +12,7 @@ import { MOST_PICTURES, bodyOf, heldOf, hold, named } from "./pictures.js";
 import { places } from "./place.js";
 import { fetchJson, fetchModule } from "./requests.js";
 import { shareSlider } from "./share.js";
-import { messageOf, report, say, tolerate, waiting } from "./status.js";
+import { anew, report, say, tolerate, waiting } from "./status.js";
 import { suggestTitles, titles } from "./titles.js";
 import { count, english, number, t } from "./words.js";
 
@@ -148,6 +148,7 @@ function showFilm(film) {
   const facts = [genres, ratings(film.n_ratings), ...rating].join(" · ");
   showSubject(film, facts, film.has_poster && `posters/${film.movie_id}?width=320`, t("Poster of {title}", { title: film.title }));
   at("no-poster").hidden = film.has_poster;
+  at("film").classList.toggle("bare", !film.has_poster);
   keepButton(film.movie_id, titled(film), at("keep"));
   at("keep").hidden = false;
   at("on-atlas").href = `atlas?film=${film.movie_id}`;
@@ -263,7 +264,8 @@ async function show() {
   const isFirst = !picture() && !words() && !film;
   document.body.classList.toggle("first", isFirst);
   if (isFirst) document.title = "keyart";
-  if (isFirst) return clear(spaced(takeNotice()));
+  // Where a film was opened first, there is no wall.
+  if (isFirst) return clear(spaced([...takeNotice(), ...(at("first") ? [] : [anew()])]));
   setLoading(true);
   if (picture()) showPicture();
   const opening = about ? 0 : showOpening();
@@ -278,7 +280,7 @@ async function show() {
   if (facts.value) showFilm(facts.value);
   else if (words()) showWords();
   showPanel(facts.value?.movie_id ?? null, { address, pivot: open });
-  if (error) return clear(messageOf(error), !facts.reason);
+  if (error) return refuseQuestion(error, facts).catch((fault) => report(fault, show));
   showHits(answer.value);
   await extend(kept.shown);
   if (!signal.aborted) settle(kept);
@@ -306,6 +308,13 @@ function fail(error) {
   if (!about) at("film").hidden = true;
   nOpenings = 0;
   return report(error, show);
+}
+
+// A question that cannot be answered, whenever it is asked, leads on to another one.
+async function refuseQuestion(error, { value, reason }) {
+  const { signal } = request;
+  const { refused } = await fetchModule(() => import("./ways.js"));
+  if (!signal.aborted) clear(refused(error, state(), value, ASKED, go), !reason);
 }
 
 function takeNotice() {
@@ -345,12 +354,14 @@ function settle({ top, opened }) {
   if (opened && isFree) at("hits").querySelector(`a[data-film="${opened}"]`)?.focus({ preventScroll: true });
 }
 
+const pictureModule = () => fetchModule(() => import("./picture.js"));
+
 // A picture is a question of its own, or joins one side of this one.
 async function take(file, side = null) {
   if (!file) return;
   say(t("Looking at the picture …"));
   try {
-    const { refusal } = await fetchModule(() => import("./picture.js"));
+    const { refusal } = await pictureModule();
     const refused = await refusal(file);
     if (refused) return refuse(refused);
     if (side) await joinPicture(hold(file, side, file.name), pictures, state());
@@ -366,20 +377,16 @@ function refuse(words) {
 }
 
 async function aboutPicture(file) {
-  const [{ fitted }, limits] = await Promise.all([fetchModule(() => import("./picture.js")), prepare()]);
+  const [{ fitted }, limits] = await Promise.all([pictureModule(), prepare()]);
   const earlier = about ? { search: `${state()}`, about, pictures: named(pictures) } : null;
   const held = hold(await fitted(file, limits), "like", file.name);
   go({ film: "", ...NOTHING_ELSE }, { top: true, pictures: [held], earlier });
 }
 
-// Pictures that are sent together have to fit together.
 async function joinPicture(picture, rest, from) {
   if (rest.length >= MOST_PICTURES) return say(t("At most {n} pictures can be asked about at once: remove one first.", { n: MOST_PICTURES }));
-  const [{ fitted }, limits] = await Promise.all([fetchModule(() => import("./picture.js")), prepare()]);
-  const joined = await Promise.all([...rest, picture].map(async (each) => {
-    const file = await fitted(each.file, { ...limits, max_bytes: limits.max_bytes / MOST_PICTURES });
-    return file === each.file ? each : hold(file, each.side, each.title);
-  }));
+  const [{ fittedTogether }, limits] = await Promise.all([pictureModule(), prepare()]);
+  const joined = await fittedTogether([...rest, picture], limits);
   others.expect(joined.at(-1).name);
   return go({}, { top: true, pictures: joined, from });
 }

@@ -1,5 +1,6 @@
 // Images that are larger than the server takes are made smaller here, and what is none is refused.
 import { element } from "./parts.js";
+import { MOST_PICTURES, hold } from "./pictures.js";
 import { t } from "./words.js";
 
 const SIDE = 2000; // pixels; networks look at some 224
@@ -30,4 +31,12 @@ export async function fitted(file, { max_bytes: maxBytes, max_pixels: maxPixels 
   context.drawImage(image, 0, 0, canvas.width, canvas.height);
   image.close();
   return canvas.convertToBlob({ type: "image/jpeg", quality: QUALITY });
+}
+
+// Pictures that are sent together have to fit together.
+export function fittedTogether(pictures, limits) {
+  return Promise.all(pictures.map(async (each) => {
+    const file = await fitted(each.file, { ...limits, max_bytes: limits.max_bytes / MOST_PICTURES });
+    return file === each.file ? each : hold(file, each.side, each.title);
+  }));
 }

@@ -1,7 +1,7 @@
 // What the page says of itself: in words, announced to screen readers, with a button where another try may help.
 import { at, element } from "./parts.js";
 import { RequestError } from "./requests.js";
-import { count, english, t } from "./words.js";
+import { count, english, inEnglish, t } from "./words.js";
 
 // `text` may also be a list of texts and elements.
 export function say(text, retry = null, line = at("status")) {
@@ -23,8 +23,15 @@ export function tolerate(error) {
   if (!(error instanceof RequestError)) throw error;
 }
 
-// What went wrong, in words.
-export const messageOf = (error) => (error.isEnglish ? english(error.message) : error.message);
+// What went wrong, in words; a command that mends it stands apart.
+export function messageOf({ message, isEnglish }) {
+  if (!isEnglish) return [message];
+  if (!message.includes("`keyart ")) return [english(message)];
+  const summary = element("summary", { textContent: t("For whoever runs this server") });
+  return [english(message), element("details", {}, summary, inEnglish(message))];
+}
+
+export const anew = () => element("a", { href: "./", textContent: t("Search anew") });
 
 export function report(error, retry = null, line = at("status")) {
   tolerate(error);

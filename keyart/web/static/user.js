@@ -124,7 +124,7 @@ function showResults(answer, user) {
   const [first = "", ...others] = answer.notes;
   const continued = first.startsWith(`by ${answer.model}, `) ? first.slice(`by ${answer.model}`.length) : `. ${first}`;
   const notes = [continued, ...others.map((note) => ` ${note}`)].map((text) => `${text.replace(/[. ]+$/, "")}.`);
-  say([found, english(notes.join(""))]);
+  say([found, ...notes.map(english)]);
 }
 
 // Rows below the recommendations: by liked films, and of new films alone.

@@ -44,7 +44,12 @@ export function count(n, one, other, values = {}) {
   return filled(form, { n, ...values });
 }
 
-// What comes in English from the server.
-export function english(text) {
+// A command that a sentence proposes, at its end: it is for whoever runs the server.
+const COMMAND = /(?:[;:,]| \()[^;]*`keyart .*?(\.?\s*)$/s;
+
+// A sentence that comes in English from the server, without commands.
+export const english = (text) => inEnglish(text.replace(COMMAND, "$1"));
+
+export function inEnglish(text) {
   return isEnglish ? text : Object.assign(document.createElement("span"), { lang: "en", textContent: text });
 }

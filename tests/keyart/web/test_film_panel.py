@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from cf.ratings import Ratings
 from keyart.render.palette import palette_of
-from keyart.web.routes.film_panel import _panel
+from keyart.web.routes.film_panel import _panel, _Rows
 from keyart.web.schemas.details import AtlasPlace, FilmDetails, Swatch
 from keyart.web.services.details import Histograms
 from keyart.web.words import ENGLISH
@@ -42,7 +43,7 @@ def test_hostile_tags_and_names_stay_text() -> None:
         stars=[], palette=[Swatch(color=HOSTILE, share=1.0)], tmdb_url=None, imdb_url=None,
         atlas=AtlasPlace(x=0, y=0, cluster=HOSTILE, n_films=2),
     )  # fmt: skip
-    panel = parsed(_panel(film, [], [], [(0.0, 1.0)], ENGLISH))
+    panel = parsed(_panel(film, _Rows([], [], []), [(0.0, 1.0)], ENGLISH))
     assert "img" not in {name for name, _ in panel.found}
     assert panel.text.count(HOSTILE) == 3
 
@@ -120,3 +121,41 @@ def test_its_films_keep_filters_and_the_page(people_page: Page) -> None:
     assert sorted(page.url.split("?")[1].split("&")) == [f"film={movie_id}", "genre=Drama", "min_ratings=2"]
     assert page.evaluate("window.isSame")
     expect(page, "#name").to_be_focused()
+
+
+@NEEDS_CHROMIUM
+def test_a_film_without_poster_shows_what_it_has_in_common_with_others(page: Page) -> None:
+    page.goto("/?film=15")
+    expect(page, ".rows .content li").to_have_count(6)
+    expect(page, ".rows .content h3").to_have_text("Alike by genres, tags, year")
+    expect(page, ".rows .content .score >> nth=0").to_contain_text(re.compile(r"content 0\.\d\d"))
+    assert not page.locator(".rows section:not(:has(li))").count()
+    # Nothing is cut off, and on small screens no room is left for what only posters have.
+    for width in (1280, 800, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        cut = "rows => rows.filter((row) => row.scrollHeight > row.clientHeight).length"
+        assert page.locator(".rows section").evaluate_all(cut) == 0
+        room = page.locator("#film .charts").bounding_box()["height"]
+        assert width > 1024 or room < 160
+
+
+@NEEDS_CHROMIUM
+def test_tags_show_the_whole_of_their_letters(page: Page) -> None:
+    page.goto("/?film=9")
+    expect(page, ".about .palette").to_be_visible()
+    height, room = page.evaluate("""() => {
+      const tags = Object.assign(document.createElement("p"), { className: "tags", textContent: "gangs, pity" });
+      document.querySelector(".about").prepend(tags);
+      return [tags.scrollHeight, tags.clientHeight];
+    }""")
+    assert height <= room
+
+
+@NEEDS_CHROMIUM
+def test_titles_of_rows_stay_on_one_line(page: Page) -> None:
+    page.goto("/?film=9")
+    expect(page, ".rows h3 >> nth=0").to_be_visible()
+    height = "() => document.querySelector('.rows h3').offsetHeight"
+    before = page.evaluate(height)
+    page.evaluate("document.querySelector('.rows section').style.width = '3rem'")
+    assert page.evaluate(height) == before
