@@ -39,6 +39,7 @@ from keyart.web.schemas.films import (
     FilmQuery,
     FilmRef,
     FilmsQuery,
+    GenreFacts,
     Hit,
     ImageMixQuery,
     MixQuery,
@@ -201,6 +202,11 @@ def _add_films(router: APIRouter, service: FilmService, pools: Pools) -> None:
     async def genres() -> list[str]:
         """List the genres of all films in alphabetical order, as `genre` takes them."""
         return await pool.run(service.genres)
+
+    @router.get("/api/genres/{name}", summary="One genre")
+    async def genre(name: Annotated[OneLine, Path(max_length=200, examples=["Drama"])]) -> GenreFacts:
+        """Return how many films are of a genre, whatever its case."""
+        return await pool.run(service.genre, name)
 
     @router.get("/api/encoders", summary="The encoders by which posters can be compared")
     async def encoders() -> list[EncoderFacts]:

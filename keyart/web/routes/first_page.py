@@ -11,6 +11,7 @@ from keyart.web.html import answer
 from keyart.web.html import page as filled
 from keyart.web.keeping import keep_button
 from keyart.web.markup import Markup, element
+from keyart.web.schemas.films import GenreFacts
 from keyart.web.services.films import FilmService
 from keyart.web.words import Words, words_for
 from keyart.web.workers import WorkerPool
@@ -37,7 +38,7 @@ def add_first_page(app: FastAPI, service: FilmService, pool: WorkerPool) -> None
 
 def _first_of(service: FilmService, words: Words, genre: str | None) -> Markup:
     if genre and genre in service.genres():
-        return _first_of_genre(genre, service.well_known(_N_POSTERS, genre), words)
+        return _first_of_genre(service.genre(genre), service.well_known(_N_POSTERS, genre), words)
     return _first(service.well_known(_N_POSTERS), words, takes_text=service.is_known_to_take_text())
 
 
@@ -72,10 +73,16 @@ def _first(films: list[Film], words: Words, *, takes_text: bool) -> Markup:
     )
 
 
-def _first_of_genre(genre: str, films: list[Film], words: Words) -> Markup:
-    name = words("Well-known films: {genre}", genre=words(genre))
-    heading = element("h2", name, id="first-name")
-    return element("section", heading, _wall(films, words), id="first", aria_labelledby="first-name")
+def _first_of_genre(genre: GenreFacts, films: list[Film], words: Words) -> Markup:
+    heading = element("h2", words("Well-known films: {genre}", genre=words(genre.name)), id="first-name")
+    n = words(
+        "{n} of {all} films of this genre: those with a poster, most ratings first.",
+        n=str(len(films)),
+        all=str(genre.n_films),
+    )
+    return element(
+        "section", heading, element("p", n), _wall(films, words, titled=True), id="first", aria_labelledby="first-name"
+    )
 
 
 def _introduction(words: Words, *, takes_text: bool) -> str:
@@ -94,13 +101,16 @@ def _list(items: Iterable[Markup], kind: str, **attributes: str) -> Markup:
     return element(kind, *items, role="list", **attributes)
 
 
-def _wall(films: list[Film], words: Words) -> Markup:
-    items = (_poster(rank, film, words) for rank, film in enumerate(films))
+def _wall(films: list[Film], words: Words, *, titled: bool = False) -> Markup:
+    items = (_poster(rank, film, words, titled=titled) for rank, film in enumerate(films))
     return _list(items, "ol", id="wall", aria_label=words("Well-known films"))
 
 
-def _poster(rank: int, film: Film, words: Words) -> Markup:
-    link = element("a", _image(film, film.label, at_once=rank < _N_AT_ONCE), href=f"?film={film.movie_id}")
+def _poster(rank: int, film: Film, words: Words, *, titled: bool) -> Markup:
+    # A title that is shown is not said twice.
+    image = _image(film, "" if titled else film.label, at_once=rank < _N_AT_ONCE)
+    title = [element("span", film.label)] if titled else []
+    link = element("a", image, *title, href=f"?film={film.movie_id}")
     return element("li", link, keep_button(film.movie_id, film.label, words), title=film.label)
 
 

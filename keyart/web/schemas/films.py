@@ -318,6 +318,13 @@ class TextFacts(BaseModel):
     available: bool = Field(description="Whether `text` is taken: the encoder has to take words.")
 
 
+class GenreFacts(BaseModel):
+    """A genre."""
+
+    name: str = Field(examples=["Film-Noir"])
+    n_films: int = Field(description="How many films of the catalog are of it.", examples=[87])
+
+
 class ServerFacts(BaseModel):
     """What a server does and takes."""
 

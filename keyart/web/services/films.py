@@ -19,6 +19,7 @@ import numpy.typing as npt
 from catalog.errors import ConfigError, DataError, KeyartError, QueryError, UnknownFilmError
 from catalog.film import Film
 from catalog.filters import Filter
+from catalog.genres import match_genres
 from index.region import Region
 from keyart.cold_start.new_film import NewFilm, describe
 from keyart.engine import Engine
@@ -43,6 +44,7 @@ from keyart.web.schemas.films import (
     FilmAnswer,
     FilmFacts,
     FilmQuery,
+    GenreFacts,
     ImageMixQuery,
     ImageQuery,
     MixQuery,
@@ -198,6 +200,12 @@ class FilmService:
         """List the genres of all films, in alphabetical order."""
         with self._engine.use() as engine:
             return list(engine.catalog.genres())
+
+    def genre(self, name: str) -> GenreFacts:
+        """Describe a genre."""
+        with self._engine.use() as engine:
+            (known,) = match_genres([name], engine.catalog.genres())
+            return GenreFacts(name=known, n_films=len(engine.catalog.movie_ids(Filter(genres=(known,)))))
 
     def text(self) -> TextFacts:
         """Return whether posters can be described in words."""

@@ -24,13 +24,6 @@ function showFault([names, text]) {
   at("choice-fault").textContent = text;
 }
 
-const squeezed = (text) => text.toLowerCase().replace(/[\s-]/g, "");
-
-// The genre that a text names, in English or as the page calls it: as "sci fi" does Sci-Fi, and "noir" Film-Noir.
-export function genreNamed(text, genres) {
-  return genres.find((genre) => [genre, t(genre), genre.split("-").at(-1)].some((name) => squeezed(name) === squeezed(text)));
-}
-
 export function filters(state, go) {
   const menu = at("genres");
   const boxes = () => [...at("genre-list").querySelectorAll("input")];

@@ -3,7 +3,7 @@ import { combobox } from "./combobox.js";
 import { card } from "./card.js";
 import { MOST_EXPORTED, exportsOf } from "./exports.js";
 import { plain, titled } from "./film.js";
-import { FILTERS, filters, genreNamed } from "./filters.js";
+import { FILTERS, filters } from "./filters.js";
 import { keepButton } from "./keeping.js";
 import { SIDES, mix } from "./mix.js";
 import { showPanel } from "./panel.js";
@@ -13,7 +13,6 @@ import { places } from "./place.js";
 import { fetchJson, fetchModule } from "./requests.js";
 import { shareSlider } from "./share.js";
 import { anew, report, say, tolerate, waiting } from "./status.js";
-import { suggestTitles, titles } from "./titles.js";
 import { count, english, number, t } from "./words.js";
 
 const ASKED = [...FILTERS, "alpha", "content", "diverse", "region"];
@@ -546,17 +545,9 @@ new IntersectionObserver(([end]) => {
   if (end.isIntersecting && more && !loading) extend(shown + 1);
 }, { rootMargin: `${MARGIN}px` }).observe(at("end"));
 
-// Beside titles: the genre that a text names and, where the encoder takes words, what posters show; both before titles that
-// are only spelled alike.
-async function suggestAny(text, signal) {
-  const { takes_text: takesText, genres } = await prepare();
-  const genre = genreNamed(text, genres);
-  const others = [];
-  if (genre) others.push({ label: t("Well-known films: {genre}", { genre: t(genre) }), genre });
-  if (takesText) others.push({ label: t("Posters that look like “{text}”", { text }), words: text });
-  if (!others.length) return suggestTitles(text, signal);
-  const films = await titles(text, signal);
-  return [...films.filter((film) => film.is_named), ...others, ...films.filter((film) => !film.is_named)];
+async function suggest(text, signal) {
+  const [{ suggestAny }, server] = await Promise.all([fetchModule(() => import("./search.js")), prepare()]);
+  return suggestAny(text, server, signal);
 }
 
 function choose(movieId, { genre, words: asked }) {
@@ -565,6 +556,6 @@ function choose(movieId, { genre, words: asked }) {
   else pivot(movieId);
 }
 
-combobox(at("title"), at("suggestions"), suggestAny, choose);
+combobox(at("title"), at("suggestions"), suggest, choose);
 restore();
 show();

@@ -80,17 +80,28 @@ def test_enter_opens_no_film_that_the_text_does_not_name(page: Page) -> None:
 @pytest.mark.parametrize("text", ["drama", "DRAMA"])
 def test_a_genre_leads_to_its_best_known_films(page: Page, text: str) -> None:
     page.evaluate(TYPE, [text])
-    expect(page, "#suggestions li >> nth=0").to_have_text("Well-known films: Drama")
+    # Even films are dramas.
+    expect(page, "#suggestions li >> nth=0").to_have_text("Well-known films: Drama (21 films)")
     page.keyboard.press("Enter")
     expect(page, "#first h2").to_have_text("Well-known films: Drama")
+    expect(page, "#first p").to_have_text("21 of 21 films of this genre: those with a poster, most ratings first.")
+    labels = page.locator("#wall a").all_inner_texts()
     titles = {item.get_attribute("title") or "" for item in page.locator("#wall li").all()}
     assert len(titles) == 21
-    # Even films are dramas.
+    assert set(labels) == titles
     assert all(int(title.split()[1]) % 2 == 0 or title.startswith("Film 41") for title in titles)
     page.evaluate(TYPE, ["film 12"])
     page.keyboard.press("Enter")
     expect(page, "#name").to_have_text("Film 12 (1972)")
     assert page.url.endswith("/?film=12")
+
+
+def test_a_genre_is_not_beside_titles_that_are_only_spelled_alike(page: Page) -> None:
+    alike = [{"movie_id": 1, "title": "Dream", "year": 1994, "is_named": False}]
+    named = [{"movie_id": 2, "title": "Drama", "year": 2012, "is_named": True}]
+    page.route("**/api/films?query=drama", lambda route: route.fulfill(json=[*named, *alike]))
+    page.evaluate(TYPE, ["drama"])
+    expect(page, "#suggestions li").to_have_text(["Drama (2012)", "Well-known films: Drama (21 films)"])
 
 
 def test_enter_ends_a_composition_and_opens_nothing(page: Page) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.page_weight import PAGES, STATIC, first_scripts, n_bytes
 
-ON_USE = {"why.js", "twins.js", "regions.js", "part.js", "newfilm.js", "picture.js", "ways.js"}
+ON_USE = {"why.js", "twins.js", "regions.js", "part.js", "newfilm.js", "picture.js", "search.js", "ways.js"}
 # Of bytes as they are, and as they are transferred.
 MOST = {
     "index.html": (60_000, 25_000),

@@ -1,0 +1,27 @@
+// What the search field suggests beside titles: a genre and, where the encoder takes words, what posters show.
+import { fetchJson } from "./requests.js";
+import { suggestTitles, titles } from "./titles.js";
+import { count, t } from "./words.js";
+
+const squeezed = (text) => text.toLowerCase().replace(/[\s-]/g, "");
+
+// The genre that a text names, in English or as the page calls it: as "sci fi" does Sci-Fi, and "noir" Film-Noir.
+function genreNamed(text, genres) {
+  return genres.find((genre) => [genre, t(genre), genre.split("-").at(-1)].some((name) => squeezed(name) === squeezed(text)));
+}
+
+async function wallOf(genre, signal) {
+  const { n_films: n } = await fetchJson(`api/genres/${encodeURIComponent(genre)}`, { signal });
+  return { label: count(n, "Well-known films: {genre} ({n} film)", "Well-known films: {genre} ({n} films)", { genre: t(genre) }), genre };
+}
+
+// `server` is what it takes, and its genres.
+export async function suggestAny(text, { takes_text: takesText, genres }, signal) {
+  const genre = genreNamed(text, genres);
+  const words = takesText ? [{ label: t("Posters that look like “{text}”", { text }), words: text }] : [];
+  if (!genre && !takesText) return suggestTitles(text, signal);
+  const [films, ...walls] = await Promise.all([titles(text, signal), ...(genre ? [wallOf(genre, signal)] : [])]);
+  // Whoever means a genre means no title that is only spelled alike.
+  const alike = genre ? [] : films.filter((film) => !film.is_named);
+  return [...films.filter((film) => film.is_named), ...walls, ...words, ...alike];
+}
