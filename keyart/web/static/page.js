@@ -199,11 +199,13 @@ function isEndNear() {
   return at("end").getBoundingClientRect().top < innerHeight + MARGIN;
 }
 
+const liked = () => pictures.filter(({ side }) => side === "like");
+
 // What a result is compared with: of several films and pictures the nearest one, as far as that is known.
 function nearest(hit) {
-  const liked = pictures.filter(({ side }) => side === "like");
-  if (hit.nearest_to !== null || !liked.length) return hit.nearest_to ?? state().get("film");
-  return liked.length === 1 && !words() ? liked[0].name : null;
+  const [picture, ...others] = liked();
+  if (hit.nearest_to !== null || !picture) return hit.nearest_to ?? state().get("film");
+  return others.length || words() ? null : picture.name;
 }
 
 function append(answer) {
@@ -458,7 +460,8 @@ async function showForm(shown) {
 async function showWhy(first, hit) {
   try {
     dialog ??= await fetchModule(() => import("./why.js")).then(({ whyDialog }) => whyDialog(searchPart));
-    dialog.show(first, hit);
+    // Of several pictures, it finds the nearest.
+    dialog.show(first || words() ? [first].filter(Boolean) : liked().map(({ name }) => name), hit);
   } catch (error) {
     report(error, () => showWhy(first, hit));
   }

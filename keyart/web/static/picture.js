@@ -5,8 +5,9 @@ import { t } from "./words.js";
 
 const SIDE = 2000; // pixels; networks look at some 224
 const QUALITY = 0.92;
-// How files begin: JPEG, PNG, WebP, GIF, TIFF of either order of bytes, BMP; and AVIF from the fifth byte on.
-const BEGINNINGS = /^(?:\xff\xd8\xff|\x89PNG|RIFF....WEBP|GIF8|II\*\0|MM\0\*|BM|....ftyp)/s;
+// How files begin: JPEG, PNG, WebP, GIF, TIFF of either order of bytes, BMP; and AVIF and HEIC from the fifth byte on, with
+// the brand of a picture, as videos begin alike.
+const BEGINNINGS = /^(?:\xff\xd8\xff|\x89PNG|RIFF....WEBP|GIF8|II\*\0|MM\0\*|BM|....ftyp(?:avi[fs]|m[is]f1|hei[cxms]|hev[cx]))/s;
 const RATINGS = /\.(?:csv|tsv|json|zip|gz)$/i;
 
 // Texts on why a file is no picture, or null.
@@ -18,13 +19,15 @@ export async function refusal(file) {
   return [refused, " ", element("a", { href: "user", textContent: t("“For you” imports ratings.") })];
 }
 
-export async function fitted(file, { max_bytes: maxBytes, max_pixels: maxPixels }) {
+// The file, or a smaller picture of so many pixels on its longer side.
+export async function fitted(file, { max_bytes: maxBytes, max_pixels: maxPixels }, side = SIDE) {
   // What this browser cannot decode, the server may.
   const image = await createImageBitmap(file).catch(() => null);
   if (!image || (file.size <= maxBytes && image.width * image.height <= maxPixels)) return file;
-  const scale = Math.min(1, SIDE / Math.max(image.width, image.height));
+  const scale = Math.min(1, side / Math.max(image.width, image.height));
   const canvas = new OffscreenCanvas(Math.max(1, Math.round(image.width * scale)), Math.max(1, Math.round(image.height * scale)));
   const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
   // A JPEG file would show what is transparent as black.
   context.fillStyle = "white";
   context.fillRect(0, 0, canvas.width, canvas.height);

@@ -1,11 +1,13 @@
 // The regions of posters: a tint of how much each adds to a likeness, and a box of some of them.
 import { element } from "./parts.js";
 import { pictureOf } from "./pictures.js";
-import { fetchJson } from "./requests.js";
+import { fetchJson, fetchModule } from "./requests.js";
 import { t } from "./words.js";
 
 const [FOR, AGAINST, STRONGEST] = [[255, 106, 0], [0, 110, 255], 200]; // as heat maps are drawn; of 255
 const MOST_KNOWN = 100;
+const LIGHT = { max_bytes: 1 << 20, max_pixels: 1 << 22 }; // a picture that is sent for every film that is pointed at
+const SIDE = 1200; // pixels, of one that is larger
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const known = new Map(); // likenesses by pair
 
@@ -16,9 +18,15 @@ export function question(first, second, ending = "") {
   return [`api/films/${encodeURIComponent(first)}/why/${second}${ending}`, {}];
 }
 
+async function lightOf(picture) {
+  const { fitted } = await fetchModule(() => import("./picture.js"));
+  return picture.light ??= await fitted(picture.file, LIGHT, SIDE);
+}
+
 export async function likeness(first, second, options) {
   const pair = `${first} ${second}`;
   const [address, how] = question(first, second);
+  if (how.body) how.body = await lightOf(pictureOf(first));
   if (!known.has(pair)) known.set(pair, await fetchJson(address, { ...how, ...options }));
   if (known.size > MOST_KNOWN) known.delete(known.keys().next().value);
   return known.get(pair);

@@ -1,12 +1,11 @@
 // A film that is pointed at or has the focus, and the one it is compared with, show which of their parts match.
 import { at, element } from "./parts.js";
-import { pictureOf, posterOf } from "./pictures.js";
+import { posterOf } from "./pictures.js";
 import { cellAt, likeness, linked, mark, strongest, tint, untint } from "./regions.js";
 import { tolerate } from "./status.js";
 
 const STILL_MS = 250; // of a mouse that passes over
 const GAP = 12;
-const LIGHT = 1 << 20; // bytes: a picture that is sent for every film that is pointed at
 
 // `pivot` returns the film, or the name of the picture, that the page is about. Returns what begins and ends the comparison.
 export function twins(list, pivot) {
@@ -77,7 +76,7 @@ export function twins(list, pivot) {
     const found = target.closest("a[data-first]");
     if (found === link) return;
     end();
-    if (!found || pictureOf(found.dataset.first)?.file.size > LIGHT) return;
+    if (!found) return;
     link = found;
     request = new AbortController();
     const timer = setTimeout(draw, STILL_MS);

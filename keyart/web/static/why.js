@@ -58,17 +58,28 @@ export function whyDialog(search) {
     showWhole(panes, found);
   }
 
-  async function draw(first, hit) {
+  // What looks most like a film, of what it may be compared with, and how.
+  async function nearest(names, hit, options) {
+    const found = await Promise.all(names.map((name) => likeness(name, hit.movie_id, options)));
+    const best = found.reduce((most, { similarity }, n) => (similarity > found[most].similarity ? n : most), 0);
+    return [names[best], found[best]];
+  }
+
+  async function draw(names, hit) {
     request = new AbortController();
     const { signal } = request;
     say(t("Comparing the two posters …"), null, line);
     const waiting = (seconds) => say(busy(seconds), null, line);
     try {
       const options = { signal, waiting };
-      const [film, found] = await Promise.all([pictureOf(first) ?? fetchJson(`api/films/${first}`, options), likeness(first, hit.movie_id, options)]);
-      if (!signal.aborted) showPair([film, hit], found);
+      const [first, found] = await nearest(names, hit, options);
+      const film = pictureOf(first) ?? await fetchJson(`api/films/${first}`, options);
+      if (signal.aborted) return;
+      pair = [first, hit.movie_id];
+      showPair([film, hit], found);
+      if (names.length > 1) line.prepend(`${t("Of your pictures, {title} looks most like it.", { title: film.title })} `);
     } catch (error) {
-      if (!signal.aborted) report(error, () => draw(first, hit), line);
+      if (!signal.aborted) report(error, () => draw(names, hit), line);
     }
   }
 
@@ -103,15 +114,13 @@ export function whyDialog(search) {
   at("map").addEventListener("click", saveMap);
 
   return {
-    // Without a first film, that is of a description, there are no regions to show.
-    show(first, hit) {
+    // `names` are those of films or pictures it may be nearest to; of a description, there are none, and no regions to show.
+    show(names, hit) {
       clear();
-      at("heat-frame").hidden = !first;
+      at("heat-frame").hidden = !names.length;
       at("reasons").replaceChildren(...hit.why.map((reason) => element("li", {}, english(reason))));
       dialog.showModal();
-      if (!first) return;
-      pair = [first, hit.movie_id];
-      draw(first, hit);
+      if (names.length) draw(names, hit);
     },
   };
 }

@@ -236,6 +236,28 @@ def test_a_picture_may_be_dropped_and_pasted(page: Page, poster: Path, way: str)
     page.locator(".hit >> nth=0", has_text="Midnight Ledger (1947)").wait_for()
 
 
+def test_a_video_is_told_from_a_picture_by_its_brand(page: Page) -> None:
+    page.goto(f"/?film={CIPHER}")
+    pictures = """async (brands) => {
+      const { refusal } = await import("/static/picture.js");
+      const file = (brand) => new File([`\\0\\0\\0 ftyp${brand}\\0\\0\\0\\0`], "film.mp4");
+      const refusals = await Promise.all(brands.map((brand) => refusal(file(brand))));
+      return brands.filter((_, n) => refusals[n] === null);
+    }"""
+    assert page.evaluate(pictures, ["isom", "mp42", "qt  ", "avif", "avis", "mif1", "heic"]) == [
+        "avif",
+        "avis",
+        "mif1",
+        "heic",
+    ]
+    page.set_input_files(
+        "#picture", {"name": "film.mp4", "mimeType": "image/avif", "buffer": b"\0\0\0 ftypisom\0\0\2\0"}
+    )
+    expect(page, "#status").to_have_text(
+        "film.mp4 is not a picture. Choose a JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP file."
+    )
+
+
 def test_a_file_that_is_no_image_is_reported(page: Page, tmp_path: Path) -> None:
     (tmp_path / "letter.jpg").write_text("Dear Sir")
     page.goto(f"/?film={CIPHER}")

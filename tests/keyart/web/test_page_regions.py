@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -175,16 +176,34 @@ def test_a_dropped_picture_shows_which_parts_match(page: Page, picture: Path) ->
 
 
 @NEEDS_CHROMIUM
-def test_one_of_several_pictures_is_compared_only_where_it_is_known_which(page: Page, picture: Path) -> None:
+def test_a_large_picture_is_compared_by_a_smaller_one(page: Page, tmp_path: Path) -> None:
+    noise = Image.frombytes("RGB", (1000, 1500), Random(0).randbytes(3 * 1000 * 1500))
+    noise.save(tmp_path / "large.png", compress_level=1)
+    page.set_input_files("#picture", tmp_path / "large.png")
+    expect(page, "#name").to_have_text("Your picture")
+    expect_hits(page)
+    page.mouse.move(0, 0)
+    with page.expect_request("**/api/why?film=*") as asked:
+        page.locator(".hit .frame").first.hover()
+    expect(page, ".tinted canvas").to_have_count(2)
+    assert int(asked.value.all_headers()["content-length"]) < 4 << 20 < (tmp_path / "large.png").stat().st_size
+
+
+@NEEDS_CHROMIUM
+def test_the_nearest_of_several_pictures_is_compared(page: Page, picture: Path) -> None:
     page.set_input_files("#picture", picture)
     expect(page, "#name").to_have_text("Your picture")
     expect_hits(page)
     page.set_input_files("#like-picture", picture.with_name("24.jpg"))
     expect(page, "#like li").to_have_count(1)
     expect_hits(page)
-    page.locator("#hits button", has_text="Why").first.click()
-    expect(page, "#reasons li >> nth=0").to_be_visible()
-    expect(page, "#heat-frame").to_be_hidden()
+    # Each is nearest to the film whose poster it is.
+    for movie_id in (22, 24):
+        page.locator(f"#hits li:has([data-film='{movie_id}'])").get_by_text("Why").click()
+        expect(page, "#why-status").to_contain_text(f"Of your pictures, {movie_id}.jpg looks most like it.")
+        expect(page, "#pair figcaption >> nth=0").to_have_text(f"{movie_id}.jpg")
+        expect(page, "#reasons li >> nth=0").to_be_visible()
+        page.keyboard.press("Escape")
 
 
 LINKED = """async () => {
