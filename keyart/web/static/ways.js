@@ -8,7 +8,9 @@ import { t } from "./words.js";
 export function refused(error, params, film, settings, go) {
   const [reason, ...commands] = film?.has_poster === false && params.has("region")
     ? [t("{title} has no poster here, so no part of it can be compared.", { title: titled(film) })] : messageOf(error);
-  return [reason, " ", wayOn(params, film, settings, go), ...commands];
+  // Whoever is signed out reloads the page.
+  const way = error.status === 401 ? [] : [" ", wayOn(params, film, settings, go)];
+  return [reason, ...way, ...commands];
 }
 
 function wayOn(params, film, settings, go) {
