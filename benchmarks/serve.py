@@ -1,10 +1,10 @@
 """Measure request rates of `keyart serve` over the loopback, and the time until its page is usable.
 
 Run it as ``python benchmarks/serve.py --home WORKSPACE``, with wrk and Chromium installed. The server runs in its own
-process; wrk, with one thread, shares its cores. Films are drawn at random; look-alikes are asked for by new questions,
-which are computed, and again, when the server has kept the answers. The limits are `/healthz`, the cost of HTTP alone,
-and, for images, the network alone. The page is opened without a cache for films drawn at random; it is usable when
-every poster in the window is painted.
+process; wrk, with one thread, shares its cores. Films are drawn at random; their look-alikes are asked for by questions
+that the server has to compute, and as the page asks, after it had time to prepare the answers. The limits are
+`/healthz`, the cost of HTTP alone, and, for images, the network alone. The page is opened without a cache for films
+drawn at random; it is usable when its look-alikes are there, and every poster in the window is painted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import permutations
 from pathlib import Path
 from random import Random
 
@@ -31,12 +30,10 @@ import numpy as np
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 N_PAGES = 20
-# So many different questions are asked again and again.
-N_REPEATED = 100
 # Addresses of one measurement.
 N_DRAWN = 10_000
-# In another order, they are a new question of the same cost.
-DEFAULTS = ("k=30", "offset=0", "alpha=auto", "content=auto")
+# Lists that begin further down are not prepared, and cost about the same.
+OFFSETS = range(1, 25)
 # Requests one address after the other, and prints exact results, which wrk itself rounds.
 SCRIPT = """
 local paths, at = {PATHS}, 0
@@ -54,8 +51,9 @@ end
 USABLE = """() => new Promise((tell) => {
   const look = () => {
     const isSeen = (image) => image.getBoundingClientRect().top < innerHeight;
-    const images = [...document.querySelectorAll(".hit img")].filter(isSeen);
-    if (images.length && images.every((one) => one.complete)) requestAnimationFrame(() => tell(performance.now()));
+    const images = [...document.querySelectorAll("img")].filter(isSeen);
+    const isFilled = document.querySelector(".hit") && images.every((one) => one.complete);
+    if (isFilled) requestAnimationFrame(() => tell(performance.now()));
     else requestAnimationFrame(look);
   };
   look();
@@ -114,24 +112,45 @@ def wait_until_ready(port: int) -> None:
 def measure_requests(port: int, movie_ids: list[int], connections: list[int], seconds: float) -> None:
     print("| asked | connections | requests/s | p50 (ms) | p99 (ms) | errors |\n|---|---|---|---|---|---|")
     rng = Random(1)
-    orders = ["&".join(order) for order in permutations(DEFAULTS)]
-    questions = [f"/api/films/{movie_id}/similar?{order}" for movie_id in movie_ids for order in orders]
-    posters = [f"/posters/{movie_id}?width=320" for movie_id in movie_ids]
+    questions = [f"/api/films/{movie_id}/similar?offset={offset}" for movie_id in movie_ids for offset in OFFSETS]
     rng.shuffle(questions)
-    # Each measurement gets its share of the new questions.
+    # Each measurement gets its share of the questions.
     new = [questions[start :: len(connections)][:N_DRAWN] for start in range(len(connections))]
-    asked = {
-        "30 look-alikes, new questions": new,
-        "30 look-alikes, asked again": [rng.choices(questions[:N_REPEATED], k=N_DRAWN) for _ in connections],
-        "a poster": [rng.choices(posters, k=N_DRAWN) for _ in connections],
-        "`/healthz`": [["/healthz"] for _ in connections],
+    measure("30 look-alikes, computed", port, connections, new, seconds)
+    wait_until_prepared(port)
+    paths = {
+        "30 look-alikes, prepared": [f"/api/films/{movie_id}/similar?k=30" for movie_id in movie_ids],
+        "a poster": [f"/posters/{movie_id}?width=320" for movie_id in movie_ids],
+        "`/healthz`": ["/healthz"],
     }
-    for label, drawn in asked.items():
-        for n, paths in zip(connections, drawn, strict=True):
-            found = load(port, paths, n, seconds)
-            rate = found["n"] / (found["us"] / 1e6)
-            times = f"{found['p50'] / 1e3:.1f} | {found['p99'] / 1e3:.1f}"
-            print(f"| {label} | {n} | {rate:.0f} | {times} | {found['errors']} |", flush=True)
+    for label, each in paths.items():
+        measure(label, port, connections, [rng.choices(each, k=N_DRAWN) for _ in connections], seconds)
+
+
+def measure(label: str, port: int, connections: list[int], drawn: list[list[str]], seconds: float) -> None:
+    for n, paths in zip(connections, drawn, strict=True):
+        found = load(port, paths, n, seconds)
+        rate = found["n"] / (found["us"] / 1e6)
+        times = f"{found['p50'] / 1e3:.1f} | {found['p99'] / 1e3:.1f}"
+        print(f"| {label} | {n} | {rate:.0f} | {times} | {found['errors']} |", flush=True)
+
+
+def wait_until_prepared(port: int) -> None:
+    """Leave the server alone until it prepares no more, and say how long that took."""
+    started = time.monotonic()
+    n_before, n_prepared = -1, 0
+    while n_prepared == 0 or n_prepared > n_before:
+        time.sleep(5)
+        n_before, n_prepared = n_prepared, prepared(port)
+    print(f"{n_prepared:,} answers prepared within {time.monotonic() - started:.0f} s", file=sys.stderr)
+
+
+def prepared(port: int) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/metrics")
+    lines = connection.getresponse().read().decode().splitlines()
+    connection.close()
+    return next(int(float(line.split()[1])) for line in lines if line.startswith("keyart_prepared_answers "))
 
 
 def load(port: int, paths: list[str], n: int, seconds: float) -> dict[str, int]:

@@ -26,6 +26,7 @@ from keyart.web.html import answer, page
 from keyart.web.inference import ImageEncoder
 from keyart.web.middleware import add_middleware
 from keyart.web.parameters import refuse_unknown_parameters
+from keyart.web.preparing import Preparation, PreparingMiddleware
 from keyart.web.public_address import PublicAddress
 from keyart.web.routes.atlas import atlas_routes
 from keyart.web.routes.film_panel import film_panel_routes
@@ -61,7 +62,7 @@ def make_app(
     public: PublicAddress = _LOCAL,
     owns_process: bool = False,
 ) -> FastAPI:
-    """Create the application; with `owns_process` it tunes the garbage collector of the whole process.
+    """Create the application; with `owns_process` it tunes the garbage collector, and works while nobody asks.
 
     Without `encoder` it follows the default of the workspace; the map and the recommendations, that of its start.
     """
@@ -92,13 +93,20 @@ def make_app(
         for service in (films, atlas, users, details):
             service.close()
 
+    def state() -> object:
+        return generation.number, films.state()
+
     app = _described_app(lifespan)
     add_problems(app, home)
+    if owns_process:
+        # The innermost: what it asks itself is none of the requests that are counted.
+        preparation = Preparation(films.frequent_questions, state, lambda: warm_up.is_over, public.root_path)
+        app.add_middleware(PreparingMiddleware, preparation=preparation, registry=registry)
     add_middleware(app, token, public, registry)
     # Those of users before the films, whose /api/films/{movie_id} would match "to-rate".
     images = ImageEncoder(films, pools.decoding, encoding, pools.embedding)
     kept = KeptAnswers(_MAX_KEPT_BYTES)
-    conditional = conditional_route(lambda: (generation.number, films.state()), kept)
+    conditional = conditional_route(state, kept)
     of_users = conditional_route(lambda: (generation.number, users.state()), kept)
     routers = (
         user_routes(users, recommending, of_users),

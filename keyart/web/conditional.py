@@ -12,6 +12,8 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from keyart.web.parameters import Spelling
+
 # Of a kept answer, its headers and its tag.
 _OVERHEAD_BYTES = 1024
 _UNCHANGED: dict[int | str, dict[str, Any]] = {
@@ -83,8 +85,8 @@ def conditional_route(state: Callable[[], object], kept: KeptAnswers) -> type[AP
     # Of this process: another one counts from 0, too, and may be of another version.
     key = secrets.token_bytes(16)
 
-    def etag_of(request: Request) -> str:
-        question = (state(), request.scope["path"], request.scope["query_string"])
+    def etag_of(request: Request, spelling: Spelling) -> str:
+        question = (state(), request.scope["path"], spelling.of(request.scope["query_string"].decode("latin-1")))
         return f'"{blake2b(repr(question).encode(), digest_size=12, key=key).hexdigest()}"'
 
     class ConditionalRoute(APIRoute):
@@ -93,11 +95,11 @@ def conditional_route(state: Callable[[], object], kept: KeptAnswers) -> type[AP
             super().__init__(path, endpoint, **described)
 
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            handle = super().get_route_handler()
+            handle, spelling = super().get_route_handler(), Spelling(self.dependant)
 
             async def conditional(request: Request) -> Response:
                 # Named before anything is read: what changes meanwhile makes the tag old, never the answer wrong.
-                etag = etag_of(request)
+                etag = etag_of(request, spelling)
                 # Weak: the same question may be answered in other bytes, such as other last digits of a drawing.
                 headers = {"ETag": f"W/{etag}"}
                 # Only what was answered before has a tag, so a wrong question gets its refusal.

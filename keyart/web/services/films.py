@@ -79,6 +79,8 @@ _log = logging.getLogger(__name__)
 
 # Each may hold a network, or two. The one that was used longest ago is closed.
 _MAX_OPEN_ENGINES = 4
+# Of so many films the look-alikes are prepared, which takes 20 s of work and 20 MB.
+_N_FREQUENT = 2_000
 # Of what regions add, which a page draws.
 _DECIMALS = 5
 
@@ -195,6 +197,10 @@ class FilmService:
             shown = list(islice((each for each in known if each in thumbnails), k))
             films = engine.catalog.films(shown)
             return [films[movie_id] for movie_id in shown if movie_id in films]
+
+    def frequent_questions(self) -> list[str]:
+        """List the addresses of what is asked most: the look-alikes of the best-known films."""
+        return [f"/api/films/{film.movie_id}/similar" for film in self.well_known(_N_FREQUENT)]
 
     def genres(self) -> list[str]:
         """List the genres of all films, in alphabetical order."""

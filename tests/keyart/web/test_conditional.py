@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 import requests
 
 pytest.importorskip("fastapi")
 
-from fastapi import Response
+from fastapi import FastAPI, Query, Response
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 
 from keyart.web.conditional import KeptAnswers
+from keyart.web.parameters import Spelling
+from keyart.web.schemas.films import FilmQuery
 from keyart.web.services.films import FilmService
 from tests.keyart.web.conftest import eventually, serving
 
@@ -64,3 +68,28 @@ def test_a_question_is_answered_once_until_a_part_is_reopened(home: Path, monkey
         (home / "index" / "index.json").touch()
         eventually(ask, lambda _: len(asked) == 3)
         assert ask().json() == first.json()
+
+
+@pytest.mark.parametrize(
+    ("query", "spelled"),
+    [
+        ("", ""),
+        ("k=30&offset=0&alpha=auto&merge_duplicates=False", ""),
+        ("offset=5&k=7", "k=7&offset=5"),
+        ("text=a+b%26c", "text=a+b%26c"),
+        # Which one counts is for the route to say.
+        ("k=30&k=5", "k=30&k=5"),
+        ("genre=Drama&genre=Comedy", "genre=Drama&genre=Comedy"),
+        ("k=30&unknown=1", "unknown=1"),
+        ("alpha=0.5", "alpha=0.5"),
+        ("encoder=", "encoder="),
+    ],
+)
+def test_queries_that_mean_the_same_are_written_alike(query: str, spelled: str) -> None:
+    app = FastAPI()
+
+    @app.get("/similar")
+    def similar(query: Annotated[FilmQuery, Query()]) -> None: ...
+
+    route = next(route for route in app.routes if isinstance(route, APIRoute))
+    assert Spelling(route.dependant).of(query) == spelled
