@@ -21,7 +21,9 @@ export async function suggestAny(text, { takes_text: takesText, genres }, signal
   const words = takesText ? [{ label: t("Posters that look like “{text}”", { text }), words: text }] : [];
   if (!genre && !takesText) return suggestTitles(text, signal);
   const [films, ...walls] = await Promise.all([titles(text, signal), ...(genre ? [wallOf(genre, signal)] : [])]);
-  // Whoever means a genre means no title that is only spelled alike.
-  const alike = genre ? [] : films.filter((film) => !film.is_named);
-  return [...films.filter((film) => film.is_named), ...walls, ...words, ...alike];
+  const named = films.filter((film) => film.is_named);
+  if (!genre) return [...named, ...words, ...films.filter((film) => !film.is_named)];
+  // Whoever means a genre means no title that is only spelled alike, nor first one that has more words.
+  const isWhole = ({ title }) => squeezed(title.replace(/^(?:the|an?) /i, "")) === squeezed(text);
+  return [...named.filter(isWhole), ...walls, ...words, ...named.filter((film) => !isWhole(film))];
 }

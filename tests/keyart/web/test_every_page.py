@@ -33,6 +33,8 @@ PAGES = {
     "film": ("/?film=22", "#panel .place"),
     "part": ("/?film=22&like=24&unlike=3&region=0,0,7,3", "#pane i"),
     "first": ("/", "#wall img >> nth=0"),
+    "genre": ("/?wall=Drama", "#wall span >> nth=0"),
+    "refused": ("/?text=rain", "#status a"),
     "atlas": ("/atlas", "#legend button >> nth=0"),
     "ratings": ("/user?rated=22-4.5,24-5,26-4", "#hits li >> nth=0"),
     "user": ("/user?user=2", "#shelves .hit >> nth=0"),

@@ -98,10 +98,15 @@ def test_a_genre_leads_to_its_best_known_films(page: Page, text: str) -> None:
 
 def test_a_genre_is_not_beside_titles_that_are_only_spelled_alike(page: Page) -> None:
     alike = [{"movie_id": 1, "title": "Dream", "year": 1994, "is_named": False}]
-    named = [{"movie_id": 2, "title": "Drama", "year": 2012, "is_named": True}]
+    named = [
+        {"movie_id": 2, "title": "Drama Queen", "year": 2004, "is_named": True},
+        {"movie_id": 3, "title": "The Drama", "year": 2012, "is_named": True},
+    ]
     page.route("**/api/films?query=drama", lambda route: route.fulfill(json=[*named, *alike]))
     page.evaluate(TYPE, ["drama"])
-    expect(page, "#suggestions li").to_have_text(["Drama (2012)", "Well-known films: Drama (21 films)"])
+    expect(page, "#suggestions li").to_have_text(
+        ["The Drama (2012)", "Well-known films: Drama (21 films)", "Drama Queen (2004)"]
+    )
 
 
 def test_enter_ends_a_composition_and_opens_nothing(page: Page) -> None:
