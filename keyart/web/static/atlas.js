@@ -1,9 +1,7 @@
 // The atlas: its address holds arrangement, view, coloring, entry of the legend, film and selection; the history a selection that is too long for it.
 import { Camera } from "./atlas/camera.js";
-import { showCard } from "./atlas/card.js";
 import { listClusters } from "./atlas/clusters.js";
-import { densest } from "./atlas/densest.js";
-import { COLORINGS } from "./atlas/coloring.js";
+import { cluster } from "./atlas/coloring.js";
 import { Films } from "./atlas/films.js";
 import { gestures } from "./atlas/gestures.js";
 import { Grid } from "./atlas/grid.js";
@@ -11,13 +9,9 @@ import { showLegend } from "./atlas/legend.js";
 import { looks } from "./atlas/looks.js";
 import { Painter } from "./atlas/painter.js";
 import { Pictures } from "./atlas/pictures.js";
-import { Selection } from "./atlas/selection.js";
-import { combobox } from "./combobox.js";
-import { titled } from "./film.js";
 import { at } from "./parts.js";
 import { fetchJson, fetchModule } from "./requests.js";
 import { report, say, waiting } from "./status.js";
-import { titles } from "./titles.js";
 import { count, english, t } from "./words.js";
 
 const CLOSE = 1.6; // times as near, or as far
@@ -27,8 +21,6 @@ const REST = 3; // times as long as it takes to draw all films, before what has 
 const LONGEST_WAIT_MS = 1500;
 const TOOLS = ["box", "lasso"];
 const MOST_IN_ADDRESS = 500; // films that are selected; the history holds more
-const SUGGESTED = 8;
-const MOST_FOUND = 50; // films by title, of which some may not be on the map
 
 function begin(films) {
   const canvas = at("canvas");
@@ -44,15 +36,22 @@ function begin(films) {
   // Sheets come one by one: to draw thousands of films anew for each would leave no time for anything else.
   let due = 0;
   const pictures = new Pictures(films, () => {
-    due ||= setTimeout(() => { due = 0; change(); }, Math.min(LONGEST_WAIT_MS, REST * painter.backdrop.cost));
+    due ||= setTimeout(() => { due = 0; change(); }, Math.min(LONGEST_WAIT_MS, REST * (painter.backdrop?.cost ?? 0)));
   });
   const painter = new Painter(canvas, films, grid, camera, pictures, repaint);
-  const selection = new Selection(at, films, (rows) => {
-    change({ selected: rows });
-    const selected = [...rows].map((row) => films.movieIds[row]);
-    history.replaceState({ ...history.state, selected }, "");
-    write({ selected: rows.size && rows.size <= MOST_IN_ADDRESS ? selected.join(",") : null });
-  });
+  let selected = []; // rows of films
+  let selection = null; // the list of them, once there are any
+  function choose(rows) {
+    selected = rows;
+    change({ selected: new Set(rows) });
+    const movieIds = rows.map((row) => films.movieIds[row]);
+    history.replaceState({ ...history.state, selected: movieIds }, "");
+    write({ selected: rows.length && rows.length <= MOST_IN_ADDRESS ? movieIds.join(",") : null });
+    if (rows.length || selection) use(() => import("./atlas/selection.js"), ({ Selection }) => {
+      selection ??= new Selection(at, films, choose);
+      selection.show(selected);
+    });
+  }
 
   // The address
 
@@ -74,7 +73,7 @@ function begin(films) {
   }
   function moved() {
     repaint();
-    if (painter.marked !== null) showCard(at("card"), films, camera, painter.marked, at("card").classList.contains("hovering"));
+    if (painter.marked !== null) card(painter.marked, at("card").classList.contains("hovering"));
     clearTimeout(timer);
     timer = setTimeout(remember, 200);
   }
@@ -83,12 +82,12 @@ function begin(films) {
     clearTimeout(timer);
     land();
     const params = new URLSearchParams(location.search);
-    const color = Object.hasOwn(COLORINGS, params.get("color")) ? params.get("color") : "cluster";
+    const color = [...at("color").options].find(({ value }) => value === params.get("color"))?.value ?? "cluster";
     at("color").value = color;
     const only = params.has("only") ? Number(params.get("only")) : null;
     colorBy(color, only);
-    const selected = params.get("selected")?.split(",").map(Number) ?? history.state?.selected ?? [];
-    selection.take(selected.map((movieId) => films.rows.get(movieId)).filter((row) => row !== undefined));
+    const named = params.get("selected")?.split(",").map(Number) ?? history.state?.selected ?? [];
+    choose(named.map((movieId) => films.rows.get(movieId)).filter((row) => row !== undefined));
     const name = arrangementOf(params);
     await arrange(name, 0);
     if (wanted !== name) return;
@@ -105,7 +104,11 @@ function begin(films) {
   }
 
   function colorBy(name, only = null) {
-    const { entries, has, color } = COLORINGS[name](films);
+    if (name === "cluster") return showColors(cluster(films), only);
+    return use(colorings, (loaded) => { if (at("color").value === name) showColors(loaded[name](films), only); });
+  }
+
+  function showColors({ entries, has, color }, only) {
     pictures.tint(color);
     change({ color });
     showLegend(at("legend"), entries, {
@@ -123,11 +126,20 @@ function begin(films) {
 
   // Pointing
 
+  let showCard = null; // once a film is pointed at
+  function card(row, hovering) {
+    if (showCard) showCard(at("card"), films, camera, row, hovering);
+    else if (row !== null) use(() => import("./atlas/card.js"), (loaded) => {
+      ({ showCard } = loaded);
+      card(painter.marked, hovering);
+    });
+  }
+
   function mark(row, hovering = false) {
     if (painter.marked !== row) repaint();
     painter.marked = row;
     canvas.classList.toggle("over", row !== null && hovering);
-    showCard(at("card"), films, camera, row, hovering);
+    card(row, hovering);
     if (row !== null && !hovering) say([`${films.label(row)}${t(", ")}`, english(films.clusterOf(row))]);
   }
 
@@ -227,28 +239,12 @@ function begin(films) {
     }, () => { if (length) remember(); });
   }
 
-  async function suggest(text, signal) {
-    const found = await titles(text, signal, { k: MOST_FOUND });
-    const here = found.filter((film) => films.rows.has(film.movie_id));
-    if (!found.length) say(t("No film is titled like “{text}”.", { text }));
-    else if (here[0] !== found[0]) say(t("{title} is not on the map: it has no poster, or came after the map was made.", { title: titled(found[0]) }));
-    return here.slice(0, SUGGESTED);
-  }
-
   function find(movieId) {
     const row = films.rows.get(movieId);
     painter.found = row;
     // First of all, so that back returns to where one was.
     remember({ film: movieId }, true);
     fly(films.x[row], films.y[row], near(), () => { remember(); mark(row); });
-  }
-
-  // The films within an outline on the screen.
-  function within(outline) {
-    const points = outline.map(([left, top]) => camera.toMap(left, top));
-    const [x, y] = [0, 1].map((axis) => points.map((point) => point[axis]));
-    const rows = grid.rowsWithin(Math.min(...x), Math.min(...y), Math.max(...x), Math.max(...y));
-    return rows.filter((row) => isInside(points, films.x[row], films.y[row]));
   }
 
   let tool = null;
@@ -260,28 +256,17 @@ function begin(films) {
 
   function select(rows) {
     // Of the legend's entry alone, where one is shown.
-    selection.take(painter.shown ? rows.filter(painter.shown) : rows);
+    choose(painter.shown ? rows.filter(painter.shown) : rows);
   }
 
-  // A picture lands among the films that look like it, which are selected.
-  async function drop(file) {
+  function drop(file) {
     if (!file) return;
     say(t("Looking at the picture …"));
-    try {
-      const { lookalikes } = await fetchModule(() => import("./atlas/landing.js"));
-      const rows = await lookalikes(file, films, waiting);
-      // What this browser cannot decode, the server may.
-      const image = await createImageBitmap(file).catch(() => null);
-      if (!rows.length) return say(t("No film on the map looks like this picture."));
-      const place = densest(films.x, films.y, rows);
+    use(() => import("./atlas/landing.js"), ({ landPicture }) => landPicture(file, films, (rows, place, image) => {
       painter.landed = { image, rows, place };
-      selection.take(rows);
+      choose(rows);
       fly(...place, Math.max(camera.zoom, 3), remember);
-      say([t("The picture lands near {title}", { title: films.label(rows[0]) }), t(", "), english(films.clusterOf(rows[0])),
-        count(rows.length, "; the film that looks most like it is selected.", "; the {n} films that look most like it are selected.")]);
-    } catch (error) {
-      report(error, () => drop(file));
-    }
+    }));
   }
 
   // Of quick presses each counts.
@@ -299,30 +284,32 @@ function begin(films) {
     },
     outline: (outline) => { painter.outline = outline; repaint(); },
     outlined: (outline) => {
-      painter.outline = null;
       take(null);
-      select(within(outline));
+      use(() => import("./atlas/outline.js"), ({ within }) => {
+        painter.outline = null;
+        select(within(outline, camera, grid, films));
+      });
     },
     step: (along, across) => {
       camera.pan(-along * camera.width * 0.15, -across * camera.height * 0.15);
       moved();
       markMiddle();
     },
-    next: (along, across) => {
+    next: (along, across) => use(() => import("./atlas/next.js"), ({ nextFilm }) => {
       const row = nextFilm(films, painter.marked ?? grid.nearest(camera.x, camera.y, 2), along, across, isShown);
       if (row === null) return;
       camera.look(films.x[row], films.y[row], camera.zoom);
       moved();
       mark(row);
-    },
+    }),
     nearer: () => zoomBy(CLOSE),
     farther: () => zoomBy(1 / CLOSE),
     all: () => fly(0, 0, 1),
     open: () => { if (painter.marked !== null) open(painter.marked); },
     pick: () => {
       if (painter.marked === null) return;
-      const isIn = selection.rows.includes(painter.marked);
-      selection.take(isIn ? selection.rows.filter((row) => row !== painter.marked) : [...selection.rows, painter.marked]);
+      const isIn = selected.includes(painter.marked);
+      choose(isIn ? selected.filter((row) => row !== painter.marked) : [...selected, painter.marked]);
       const title = films.label(painter.marked);
       say(isIn ? t("{title} is no longer selected.", { title }) : t("{title} is selected.", { title }));
     },
@@ -347,7 +334,11 @@ function begin(films) {
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => { event.preventDefault(); drop(event.dataTransfer.files[0]); });
   addEventListener("popstate", follow);
-  combobox(at("title"), at("suggestions"), suggest, find);
+  // What is pressed while the search is on its way is made up for.
+  let pressed = null;
+  at("title").addEventListener("keydown", ({ key }) => { pressed = key === "Enter" ? key : null; });
+  at("title").addEventListener("focus", () => use(() => import("./atlas/search.js"), ({ search }) => search(films, find, pressed)), { once: true });
+  if (document.activeElement === at("title")) at("title").dispatchEvent(new Event("focus"));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => change());
   new ResizeObserver(([{ contentRect: { width, height } }]) => { painter.resize(width, height); repaint(); }).observe(canvas);
   painter.resize(canvas.clientWidth, canvas.clientHeight);
@@ -358,6 +349,16 @@ function begin(films) {
   follow();
 }
 
+// What is rarely used is loaded on use.
+async function use(load, act) {
+  try {
+    act(await fetchModule(load));
+  } catch (error) {
+    report(error, () => use(load, act));
+  }
+}
+
+const colorings = () => import("./atlas/colorings.js");
 const arrangements = () => fetchModule(() => import("./atlas/arrangements.js"));
 
 function arrangementOf(params) {
@@ -379,34 +380,11 @@ function between(films, camera, to) {
   };
 }
 
-// Whether a point is within an outline: a line from it to the right crosses the outline an odd number of times.
-function isInside(points, x, y) {
-  let inside = false;
-  points.forEach(([nextX, nextY], number) => {
-    const [thisX, thisY] = points.at(number - 1);
-    if (thisY > y !== nextY > y && x < thisX + ((nextX - thisX) * (y - thisY)) / (nextY - thisY)) inside = !inside;
-  });
-  return inside;
-}
-
-// The nearest film in a direction: what lies aside counts thrice.
-function nextFilm(films, from, along, across, isShown) {
-  let best = null;
-  let least = Infinity;
-  for (let row = 0; row < films.n; row += 1) {
-    const right = films.x[row] - films.x[from];
-    const below = films.y[row] - films.y[from];
-    const ahead = right * along + below * across;
-    const away = ahead + 3 * Math.abs(right * across) + 3 * Math.abs(below * along);
-    if (ahead > 0 && away < least && isShown(row)) [best, least] = [row, away];
-  }
-  return best;
-}
-
 async function load() {
   try {
-    // A link to an arrangement shows no other one first.
-    const [map] = await Promise.all([fetchJson("api/atlas", { waiting }), location.search.includes("arrange=") && arrangements()]);
+    // A link to an arrangement or to colors shows no other ones first.
+    const isNamed = (name) => new URLSearchParams(location.search).has(name);
+    const [map] = await Promise.all([fetchJson("api/atlas", { waiting }), isNamed("arrange") && arrangements(), isNamed("color") && fetchModule(colorings)]);
     const films = new Films(map);
     document.body.className = "";
     begin(films);

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from benchmarks.page_weight import STATIC, first_scripts
 from keyart.atlas.build import AtlasOptions, make_atlas
 from keyart.pipeline.index import build
 from keyart.workspace.layout import Workspace
@@ -223,6 +224,32 @@ def test_a_search_flies_to_the_film_and_back_returns(page: Page) -> None:
     page.go_back()
     expect(page, "#card").to_be_hidden()
     assert state(page) == {"x": "0.3000", "y": "0.1000", "z": "2.000"}
+
+
+def test_the_page_loads_what_it_is_weighed_by_and_its_tools_on_use(page: Page) -> None:
+    loaded = """() => performance.getEntriesByType("resource").map(({ name }) => name)
+      .filter((name) => name.endsWith(".js")).map((name) => name.split("/static/")[1])"""
+    look(page)
+    page.wait_for_load_state("networkidle")
+    first = {path.relative_to(STATIC).as_posix() for path in first_scripts("atlas.html")}
+    assert set(page.evaluate(loaded)) == first
+    page.locator("#title").focus()
+    with page.expect_request("**/api/films?*"):
+        page.keyboard.type("film")
+    assert {"combobox.js", "atlas/search.js"} <= set(page.evaluate(loaded))
+
+
+def test_what_is_searched_before_the_search_is_there_is_found(page: Page) -> None:
+    held: list[Any] = []
+    page.route("**/atlas/search.js", lambda route: held.append(route))
+    look(page)
+    with page.expect_request("**/atlas/search.js"):
+        page.locator("#title").focus()
+    page.keyboard.type("Film 7")
+    page.keyboard.press("Enter")
+    held[0].continue_()
+    until(page, lambda state: "film" in state)
+    expect(page, "#card strong").to_contain_text("Film 7 ")
 
 
 def test_a_film_without_a_poster_on_the_map_is_reported(page: Page) -> None:
@@ -453,6 +480,8 @@ def test_films_are_arranged_by_year_and_back_returns(page: Page) -> None:
     until(page, lambda state: state.get("arrange") == "years" and state["z"] == "1.000")
     page.locator("#canvas").focus()
     page.keyboard.press("Shift+ArrowRight")
+    # What goes from film to film is loaded on use.
+    expect(page, "#card").to_be_visible()
     years = []
     for _ in range(5):
         title = page.locator("#card strong").inner_text()

@@ -12,8 +12,7 @@ ON_USE = {"why.js", "twins.js", "regions.js", "part.js", "newfilm.js", "picture.
 # Of bytes as they are, and as they are transferred.
 MOST = {
     "index.html": (60_000, 25_000),
-    # The map and its tools are all there at once.
-    "atlas.html": (75_000, 30_000),
+    "atlas.html": (60_000, 25_000),
     "user.html": (45_000, 19_000),
     "shortlist.html": (20_000, 9_000),
     "docs.html": (20_000, 9_000),

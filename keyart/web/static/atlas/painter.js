@@ -1,5 +1,6 @@
 // Draws the part of the map that is seen, in as much detail as its posters are large on the screen.
-import { Backdrop } from "./backdrop.js";
+import { fetchModule } from "../requests.js";
+import { tolerate } from "../status.js";
 
 const MANY = 1500; // films in view, from which on a backdrop moves instead of them
 const DOT = 4; // pixels wide: below, a poster is a dot of its color
@@ -18,7 +19,9 @@ export class Painter {
     this.grid = grid;
     this.camera = camera;
     this.pictures = pictures;
-    this.backdrop = new Backdrop((context, seen, now) => this.#films(context, seen, now), repaint);
+    this.repaint = repaint;
+    this.backdrop = null; // once there are many films in view
+    this.isComing = false;
     this.mosaic = null; // draws all films while they move; the first other arrangement brings it
     this.moving = false; // from one arrangement to another
     this.marks = [];
@@ -43,7 +46,7 @@ export class Painter {
   // Changes what is on the films: `color`, `shown`, `selected`; or nothing but their pictures.
   change(what = {}) {
     Object.assign(this, what);
-    this.backdrop.forget();
+    this.backdrop?.forget();
   }
 
   paint(now) {
@@ -55,8 +58,9 @@ export class Painter {
     let n = 0;
     this.#each(camera, () => { n += 1; });
     if (n > MANY && this.moving) this.mosaic.paint(context, camera, style.backgroundColor, this.shown);
-    else if (n > MANY) this.backdrop.paint(context, camera, this.density, style.backgroundColor, now);
+    else if (n > MANY && this.backdrop) this.backdrop.paint(context, camera, this.density, style.backgroundColor, now);
     else this.#films(context, camera, now);
+    if (n > MANY && !this.isComing) this.#bring().catch(tolerate);
     if (!this.moving) this.#marks(style.backgroundColor);
     const width = this.#larger();
     for (const row of [this.found, this.marked]) {
@@ -66,6 +70,13 @@ export class Painter {
     }
     if (this.landed && !this.moving) this.#landed();
     if (this.outline) this.#band();
+  }
+
+  // Without it, many films are drawn all the same, if slowly.
+  async #bring() {
+    this.isComing = true;
+    const { Backdrop } = await fetchModule(() => import("./backdrop.js"));
+    this.backdrop = new Backdrop((context, camera, now) => this.#films(context, camera, now), this.repaint);
   }
 
   #each(camera, visit) {

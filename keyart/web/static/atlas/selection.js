@@ -23,18 +23,18 @@ function asCsv(records) {
 }
 
 export class Selection {
-  constructor(at, films, changed) {
+  // `choose` selects other films.
+  constructor(at, films, choose) {
     this.rows = [];
     this.at = at;
     this.films = films;
-    this.changed = changed;
     at("csv").addEventListener("click", () => save(new Blob([asCsv(this.#records())], { type: "text/csv" }), "films.csv"));
     at("json").addEventListener("click", () => save(new Blob([this.#asJson()], { type: "application/json" }), "films.json"));
     at("keep-all").addEventListener("click", () => {
       const isKept = keep([...kept(), ...this.rows.map((row) => films.movieIds[row])]);
       say(isKept ? t("All are on your shortlist.") : FULL);
     });
-    at("clear").addEventListener("click", () => { this.take([]); at("view").focus(); });
+    at("clear").addEventListener("click", () => { choose([]); at("view").focus(); });
   }
 
   #asJson() {
@@ -45,7 +45,7 @@ export class Selection {
     return this.rows.map((row) => this.films.record(row));
   }
 
-  take(rows) {
+  show(rows) {
     this.rows = [...rows].sort((one, other) => this.films.title[one].localeCompare(this.films.title[other]));
     const n = rows.length;
     this.at("count").textContent = n ? count(n, "{n} film is selected.", "{n} films are selected.") : t("No film is selected.");
@@ -55,6 +55,5 @@ export class Selection {
       return element("li", {}, keepButton(movieId, label), element("a", { href: `./?film=${movieId}`, textContent: label }));
     }));
     if (n > LISTED) this.at("count").textContent += ` ${t("The first {n} are listed; the files hold all.", { n: LISTED })}`;
-    this.changed(new Set(rows));
   }
 }
