@@ -44,8 +44,8 @@ _OWN_KEYS = ("kind", "version", "checksum")
 _ALGORITHM = "xxh3:"
 
 FORMAT_ERRORS = (
-    *(ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError, RecursionError),
-    *(SyntaxError, TypeError, ValueError, BadZipFile, TokenError, zlib.error),
+    *(ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, SyntaxError, TypeError),
+    *(ValueError, BadZipFile, TokenError, zlib.error),
 )
 """What the libraries that read arrays and tables raise for a file of another format, by the place of the damage."""
 

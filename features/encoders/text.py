@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -71,8 +72,7 @@ class TextSide:
 
     def left_out(self, text: str) -> str:
         """Return the end of a text that is beyond the context, so the network does not read it."""
-        text = self._cleaned(text)
-        encoding = self._tokenizer.encode(text)
+        encoding, text = self._encoding(text), self._cleaned(text)
         if not encoding.overflowing:
             return ""
         end = max((end for _, end in encoding.offsets), default=0)
@@ -80,8 +80,7 @@ class TextSide:
 
     def unknown_words(self, text: str) -> tuple[str, ...]:
         """Return the words, or parts of them, that the tokenizer does not know."""
-        text = self._cleaned(text)
-        encoding = self._tokenizer.encode(text)
+        encoding, text = self._encoding(text), self._cleaned(text)
         return tuple(dict.fromkeys(text[slice(*encoding.offsets[at])] for at in self._words(encoding, known=False)))
 
     def _words(self, encoding: Encoding, *, known: bool) -> list[int]:
@@ -90,7 +89,8 @@ class TextSide:
         return [at for at, (one, special) in enumerate(tokens) if not special and (one != self._unknown_id) == known]
 
     def _encoding(self, text: str) -> Encoding:
-        return self._tokenizer.encode(self._cleaned(text))
+        with _converted_errors(f"the tokenizer fails on “{text}”"):
+            return self._tokenizer.encode(self._cleaned(text))
 
     def _cleaned(self, text: str) -> str:
         text = " ".join(text.split())
@@ -171,11 +171,8 @@ def load_text(network: Path, tokenizer: Path, options: TextOptions, n_features: 
 def _load_tokenizer(path: Path, options: TextOptions) -> Tokenizer:
     from tokenizers import Tokenizer
 
-    try:
+    with _converted_errors(f"{path} is no tokenizer"):
         tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:
-        # tokenizers raises plain exceptions.
-        raise DataError(f"{path} is no tokenizer ({first_line(error)}); put the pair's tokenizer.json there") from error
     pad_id = tokenizer.token_to_id(options.pad_token)
     if pad_id is None:
         raise DataError(
@@ -184,7 +181,21 @@ def _load_tokenizer(path: Path, options: TextOptions) -> Tokenizer:
         )
     tokenizer.enable_padding(length=options.context_length, pad_token=options.pad_token, pad_id=pad_id)
     tokenizer.enable_truncation(max_length=options.context_length)
+    # What a file names but lacks shows only when it is used.
+    with _converted_errors(f"{path} fails on an empty text"):
+        tokenizer.encode("")
     return tokenizer
+
+
+@contextmanager
+def _converted_errors(what: str) -> Iterator[None]:
+    """Convert what tokenizers raises: plain exceptions, and panics, which are none."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise DataError(f"{what} ({first_line(error)}); put the pair's tokenizer.json there") from error
 
 
 def _unknown_id(tokenizer: Tokenizer) -> int | None:

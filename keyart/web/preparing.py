@@ -17,6 +17,8 @@ _log = logging.getLogger(__name__)
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 # So long nobody has asked anything before it begins, or goes on.
 _QUIET_S = 1.0
+# Of work, for one state: a large catalog that films are added to should not keep a processor busy all day.
+_MOST_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,16 @@ class PreparingMiddleware:
 
     async def _prepare(self, scope: Scope) -> None:
         self._n_prepared.set(0)
+        left_s = _MOST_S
         for path in await asyncio.to_thread(self._preparation.paths):
             if time.monotonic() - self._asked_at < _QUIET_S:
                 await self._wait()
+            began = time.monotonic()
             await self._ask(scope, path)
             self._n_prepared.inc()
+            left_s -= time.monotonic() - began
+            if left_s < 0:
+                return
 
     async def _wait(self) -> None:
         while True:

@@ -9,6 +9,7 @@ import zipfile
 from contextlib import closing, suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from catalog.errors import DamageError, DataError
@@ -60,6 +61,17 @@ def test_an_array_with_a_broken_header_is_damage(header: str, tmp_path: Path) ->
         changed.writestr("mean.npy", (tmp_path / "features-00000.npy").read_bytes())
     with pytest.raises(DamageError):
         Whitening.open(tmp_path / "whitening.npz")
+
+
+def test_an_array_that_says_it_is_encrypted_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "whitening.npz"
+    Whitening(np.zeros(2), np.eye(2)).save(path)
+    content = bytearray(path.read_bytes())
+    for header, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(header) + flags] |= 1
+    path.write_bytes(content)
+    with pytest.raises(DamageError, match=r"is encrypted.*run `keyart extract --rebuild`"):
+        Whitening.open(path)
 
 
 @pytest.mark.parametrize(

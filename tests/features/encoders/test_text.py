@@ -192,6 +192,17 @@ def test_a_text_whose_tokens_the_network_does_not_take_is_refused(folder: Path) 
     assert "\n" not in str(raised.value)
 
 
+def test_a_tokenizer_that_panics_is_refused(folder: Path) -> None:
+    path = folder / "textual" / "tokenizer.json"
+    content = json.loads(path.read_text())
+    # What is put around every text, and no token.
+    content["post_processor"]["single"][0]["SpecialToken"]["id"] = "<begin>"
+    path.write_text(json.dumps(content))
+    pair = Pair.find(folder)
+    with pytest.raises(DataError, match=r"tokenizer.json fails on an empty text \(.*\); put the pair's tokenizer.json"):
+        load_text(pair.textual, pair.tokenizer, pair.text_options())
+
+
 def test_unknown_words_are_listed_and_refused_if_none_is_known(folder: Path) -> None:
     pair = Pair.find(folder)
     embed = load_text(pair.textual, pair.tokenizer, pair.text_options())

@@ -91,6 +91,21 @@ def test_everything_is_asked_once_for_each_state() -> None:
     assert app.paths == ["/films/a", "/films/c"] * 2
 
 
+def test_the_work_for_one_state_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preparing, "_MOST_S", -1.0)
+    app, registry, state = Asked(), CollectorRegistry(), [1]
+    preparation = Preparation(lambda: ["/a", "/c"], lambda: tuple(state), lambda: True)
+
+    async def run() -> None:
+        async with running(PreparingMiddleware(app, preparation, registry)):
+            await _until(lambda: len(app.paths) == 1)
+            state.append(2)
+            await _until(lambda: len(app.paths) == 2)
+
+    asyncio.run(run())
+    assert app.paths == ["/a", "/a"]
+
+
 def test_a_question_that_fails_ends_the_round_and_not_the_server(caplog: pytest.LogCaptureFixture) -> None:
     app, registry, state = Asked(), CollectorRegistry(), [1]
     preparation = Preparation(lambda: _PATHS, lambda: tuple(state), lambda: True)
