@@ -75,8 +75,8 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 def add_problems(app: FastAPI, home: Path) -> None:
     """Register handlers that answer every error with problem details; commands in them name the workspace."""
 
-    async def keyart_problem(_request: Request, error: Exception) -> JSONResponse:
-        return _keyart_problem(error, home_option(home))
+    async def keyart_problem(request: Request, error: Exception) -> Response:
+        return _answered(request, _http_error(error, home_option(home)))
 
     app.add_exception_handler(KeyartError, keyart_problem)
     app.add_exception_handler(HTTPException, _http_problem)
@@ -94,18 +94,17 @@ def _status_of(error: Exception) -> int:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
-def _keyart_problem(error: Exception, option: str) -> JSONResponse:
+def _http_error(error: Exception, option: str) -> HTTPException:
     status = _status_of(error)
     if isinstance(error, StoreError):
         _log.error("%s", redact(str(error)))
-        return problem(
-            503, "the workspace cannot be read or written just now; the server's log says why", {"Retry-After": "10"}
-        )
+        detail = "the workspace cannot be read or written just now; the server's log says why"
+        return HTTPException(503, detail, {"Retry-After": "10"})
     if status == 500:
         # Its message names paths of this machine, which are the operator's business.
         _log.error("%s", redact(str(error)))
-        return problem(500, "a part of the workspace cannot be read; the server's log says which")
-    return problem(status, redact(complete(str(error), option)))
+        return HTTPException(500, "a part of the workspace cannot be read; the server's log says which")
+    return HTTPException(status, redact(complete(str(error), option)))
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:
@@ -114,6 +113,10 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         methods = ", ".join(sorted(_methods(request)))
         return problem(405, f"expected {methods} here, received {request.method[:20]}", {"Allow": methods})
+    return _answered(request, error)
+
+
+def _answered(request: Request, error: HTTPException) -> Response:
     if wants_page(request) and not path_below(request).startswith("/api/"):
         return _error_page(request, error)
     return problem(error.status_code, str(error.detail), error.headers)

@@ -204,7 +204,9 @@ def _add_films(router: APIRouter, service: FilmService, pools: Pools) -> None:
         return await pool.run(service.genres)
 
     @router.get("/api/genres/{name}", summary="One genre")
-    async def genre(name: Annotated[OneLine, Path(max_length=200, examples=["Drama"])]) -> GenreFacts:
+    async def genre(
+        name: Annotated[OneLine, Path(max_length=200, description="In any case.", examples=["Drama"])],
+    ) -> GenreFacts:
         """Return how many films are of a genre, whatever its case."""
         return await pool.run(service.genre, name)
 

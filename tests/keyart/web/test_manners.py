@@ -150,6 +150,14 @@ def test_a_missing_page_is_a_page_for_people(people_address: str) -> None:
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
 
+def test_a_browser_is_told_in_a_page_what_the_workspace_lacks(people_address: str) -> None:
+    address = f"{people_address}/posters/tt0000099"
+    shown = requests.get(address, headers=BROWSER, timeout=60)
+    assert (shown.status_code, shown.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "No film has the IMDb id tt0000099" in shown.text
+    assert requests.get(address, timeout=60).headers["content-type"] == "application/problem+json"
+
+
 @pytest.fixture(scope="module")
 def described(people_address: str) -> dict[str, dict[str, Any]]:
     return dict(get(f"{people_address}/openapi.json").json()["paths"])
