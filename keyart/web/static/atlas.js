@@ -99,7 +99,7 @@ function begin(films) {
     else if (film !== null) camera.look(films.x[film], films.y[film], near());
     else camera.look(0, 0, 1);
     if (film !== null) mark(film);
-    else if (params.has("film")) say(t("The film {id} is not on the map.", { id: params.get("film") }));
+    else if (params.has("film")) use(searching, ({ sayMissing }) => sayMissing(params.get("film")));
     repaint();
   }
 
@@ -337,7 +337,7 @@ function begin(films) {
   // What is pressed while the search is on its way is made up for.
   let pressed = null;
   at("title").addEventListener("keydown", ({ key }) => { pressed = key === "Enter" ? key : null; });
-  at("title").addEventListener("focus", () => use(() => import("./atlas/search.js"), ({ search }) => search(films, find, pressed)), { once: true });
+  at("title").addEventListener("focus", () => use(searching, ({ search }) => search(films, find, pressed)), { once: true });
   if (document.activeElement === at("title")) at("title").dispatchEvent(new Event("focus"));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => change());
   new ResizeObserver(([{ contentRect: { width, height } }]) => { painter.resize(width, height); repaint(); }).observe(canvas);
@@ -359,6 +359,7 @@ async function use(load, act) {
 }
 
 const colorings = () => import("./atlas/colorings.js");
+const searching = () => import("./atlas/search.js");
 const arrangements = () => fetchModule(() => import("./atlas/arrangements.js"));
 
 function arrangementOf(params) {

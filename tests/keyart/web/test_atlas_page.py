@@ -549,6 +549,12 @@ def test_only_films_on_the_map_are_suggested(browser: Any, tmp_path: Path) -> No
         page.fill("#title", "film 230")
         expect(page, "#status").to_contain_text("Film 230 (2180) is not on the map")
         assert "Film 230 (2180)" not in page.locator("#suggestions li").all_text_contents()
+        page.fill("#title", "flim 230")
+        expect(page, "#status").to_have_text("No film on the map is called “flim 230”.")
+        # Of the eight titles that are most alike, those on the map.
+        expect(page, "#suggestions li").to_have_text(["Film 20 (1970)", "Film 23 (1973)", "Film 30 (1980)"])
+        look(page, "/atlas?film=230")
+        expect(page, "#status").to_contain_text("Film 230 (2180) is not on the map")
         page.close()
 
 

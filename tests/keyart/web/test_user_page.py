@@ -283,8 +283,22 @@ def test_more_ratings_than_an_address_takes_are_kept_beside_it(page: Page) -> No
     many = [[movie_id, 4.5] for movie_id in range(1, 1001)]
     page.evaluate("rated => history.replaceState({ rated }, '')", many)
     page.reload()
-    expect(page, "#count").to_have_text("1000 of 10")
+    expect(page, "#count").to_have_text("1,000 ratings count.")
     page.get_by_role("button", name="Start again").click()
     expect(page, "#count").to_have_text("0 of 10")
+    expect(page, "#films").to_be_visible()
     page.go_back()
-    expect(page, "#count").to_have_text("1000 of 10")
+    expect(page, "#count").to_have_text("1,000 ratings count.")
+
+
+def test_after_an_import_of_enough_ratings_the_recommendations_are_in_view(page: Page) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto("/user")
+    content = "movieId,rating\n" + "".join(f"{movie_id},4\n" for movie_id in range(1, 13))
+    page.set_input_files("#file", {"name": "ratings.csv", "mimeType": "text/csv", "buffer": content.encode()})
+    expect(page, "#count").to_have_text("12 ratings count.")
+    expect(page, "#rating-name").to_have_text("Your ratings")
+    expect(page, "#hits li >> nth=0").to_be_visible()
+    assert page.locator("#hits .frame").first.bounding_box()["y"] < 600
+    page.get_by_text("Films to rate").click()
+    playwright.expect(slider(page, 1)).to_have_value("4")
