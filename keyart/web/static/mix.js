@@ -3,7 +3,7 @@ import { combobox } from "./combobox.js";
 import { titled } from "./film.js";
 import { at, element } from "./parts.js";
 import { fetchJson } from "./requests.js";
-import { say } from "./status.js";
+import { warn } from "./status.js";
 import { suggestTitles } from "./titles.js";
 import { t } from "./words.js";
 
@@ -50,7 +50,7 @@ export function mix(state, pictures, go) {
 
   function add(side, movieId) {
     const id = String(movieId);
-    if (parts()[0]?.id === id) say(t("That is the film that is asked about."));
+    if (parts()[0]?.id === id) warn(t("That is the film that is asked about."));
     else join({ id, movieId: id, side }, ".remove");
   }
 
