@@ -122,7 +122,7 @@ function begin(films) {
   }
 
   // Posters that the legend dims are only looked at.
-  const isShown = (row) => !painter.shown || row === painter.found || painter.shown(row);
+  const isShown = (row) => row === painter.found || painter.isShown(row);
 
   // Pointing
 
@@ -256,16 +256,17 @@ function begin(films) {
 
   function select(rows) {
     // Of the legend's entry alone, where one is shown.
-    choose(painter.shown ? rows.filter(painter.shown) : rows);
+    const listed = painter.shown ? rows.filter(painter.shown) : [...rows];
+    choose(listed.sort((one, other) => films.title[one].localeCompare(films.title[other])));
   }
 
   function drop(file) {
     if (!file) return;
     say(t("Looking at the picture …"));
-    use(() => import("./atlas/landing.js"), ({ landPicture }) => landPicture(file, films, (rows, place, image) => {
-      painter.landed = { image, rows, place };
-      choose(rows);
-      fly(...place, Math.max(camera.zoom, 3), remember);
+    use(() => import("./atlas/landing.js"), ({ landPicture }) => landPicture(file, films, (landed) => {
+      painter.landed = landed;
+      choose(landed.rows);
+      fly(...landed.place, Math.max(camera.zoom, 3), remember);
     }));
   }
 

@@ -32,7 +32,7 @@ export class Painter {
     this.marked = null; // the film that is pointed at
     this.found = null; // the film that the address names
     this.outline = null;
-    this.landed = null; // a picture that was dropped: its image, the films that look like it, and where it lies
+    this.landed = null; // a picture that was dropped: its image, the films that look like it, where it lies, and beside which film
   }
 
   resize(width, height) {
@@ -109,6 +109,11 @@ export class Painter {
     }
   }
 
+  // What a picture is like is not dimmed by the legend.
+  isShown(row) {
+    return !this.shown || this.shown(row) || Boolean(this.landed?.rows.includes(row));
+  }
+
   #larger() {
     return Math.max(this.camera.poster * LARGER, 36);
   }
@@ -127,7 +132,7 @@ export class Painter {
     const above = [];
     context.globalAlpha = shown ? FADED : 1;
     this.#each(camera, (row) => {
-      if (shown ? shown(row) : selected.has(row)) above.push(row);
+      if (shown ? this.isShown(row) : selected.has(row)) above.push(row);
       else this.#film(context, camera, row, width, now);
     });
     context.globalAlpha = 1;
@@ -167,9 +172,10 @@ export class Painter {
   // Lines to the films that look like it say why it is there.
   #landed() {
     const { context, camera, films } = this;
-    const { image, rows, place } = this.landed;
-    const [x, y] = camera.toScreen(...place);
+    const { image, rows, place, beside } = this.landed;
+    const [left, y] = camera.toScreen(...place);
     const width = Math.max(this.#larger(), 54);
+    const x = beside === null ? left : left + (camera.poster + width) / 2 + 8;
     const height = image ? (width * image.height) / image.width : 0;
     context.strokeStyle = this.ink;
     context.lineWidth = 1.5;
