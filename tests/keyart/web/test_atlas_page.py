@@ -258,6 +258,12 @@ def test_a_film_without_a_poster_on_the_map_is_reported(page: Page) -> None:
     expect(page, "#status").to_contain_text("999 is not on the map")
 
 
+def test_tools_of_signs_alone_say_what_they_do_when_pointed_at(page: Page) -> None:
+    look(page)
+    for button in page.locator("#tools button").all():
+        playwright.expect(button).to_have_attribute("title", button.get_attribute("aria-label") or "missing")
+
+
 def test_a_box_selection_can_be_exported(page: Page) -> None:
     look(page)
     page.get_by_role("button", name="Select films with a box").click()

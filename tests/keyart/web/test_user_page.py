@@ -302,3 +302,25 @@ def test_after_an_import_of_enough_ratings_the_recommendations_are_in_view(page:
     assert page.locator("#hits .frame").first.bounding_box()["y"] < 600
     page.get_by_text("Films to rate").click()
     playwright.expect(slider(page, 1)).to_have_value("4")
+
+
+@pytest.mark.parametrize(("scheme", "is_light"), [("light", True), ("dark", False)])
+def test_a_film_without_a_poster_is_shown_in_the_colors_of_the_scheme(
+    page: Page, scheme: str, *, is_light: bool
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.goto("/user")
+    expect(page, "#films li").to_have_count(10)
+    expect(page, "#status").to_contain_text("Rate 3 films")
+    red, whole = page.evaluate("""() => {
+      document.body.innerHTML = "<div><span class=frame><span class=plain><b>The Professional</b>";
+      document.querySelector("div").style.width = "160px";
+      const text = document.querySelector("b").firstChild;
+      const word = document.createRange();
+      word.setStart(text, 4);
+      word.setEnd(text, text.length);
+      const { backgroundColor } = getComputedStyle(document.querySelector(".plain"));
+      return [Number(backgroundColor.match(/\\d+/)[0]), word.getClientRects().length === 1];
+    }""")
+    assert (red > 200) is is_light
+    assert whole

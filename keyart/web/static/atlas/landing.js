@@ -29,7 +29,26 @@ function landed(films, { beside, place }) {
   return [t("The picture lands among {titles}", { titles: titles.reduce((one, other) => t("{one} and {other}", { one, other })) })];
 }
 
-// `show` gets the rows of these films, the place, the film that it is beside or null, and the image.
+// Draws the picture, so many pixels wide; lines to the films that look like it say why it is there.
+function draw({ context, camera, films, ink }, width, { image, rows, place, beside }) {
+  const [left, y] = camera.toScreen(...place);
+  const x = beside === null ? left : left + (camera.poster + width) / 2 + 8;
+  const height = image ? (width * image.height) / image.width : 0;
+  context.strokeStyle = ink;
+  context.lineWidth = 1.5;
+  context.beginPath();
+  for (const row of rows) {
+    context.moveTo(x, y);
+    context.lineTo(...camera.toScreen(films.x[row], films.y[row]));
+  }
+  context.stroke();
+  if (!image) return;
+  context.drawImage(image, x - width / 2, y - height / 2, width, height);
+  context.lineWidth = 4;
+  context.strokeRect(x - width / 2 - 2, y - height / 2 - 2, width + 4, height + 4);
+}
+
+// `show` gets the rows of these films, the place, and what draws the picture there.
 export async function landPicture(file, films, show) {
   try {
     const hits = await lookalikes(file, films);
@@ -39,7 +58,7 @@ export async function landPicture(file, films, show) {
     const rows = hits.map((hit) => films.rows.get(hit.movie_id));
     const beside = isFarAhead(hits) ? rows[0] : null;
     const place = beside === null ? densest(films.x, films.y, rows) : [films.x[beside], films.y[beside]];
-    show({ rows, place, beside, image });
+    show({ rows, place, paint: (painter, width) => draw(painter, width, { image, rows, place, beside }) });
     say([...landed(films, { beside, place }),
       count(rows.length, "; the film that looks most like it is selected.", "; the {n} films that look most like it are selected.")]);
   } catch (error) {

@@ -32,7 +32,7 @@ export class Painter {
     this.marked = null; // the film that is pointed at
     this.found = null; // the film that the address names
     this.outline = null;
-    this.landed = null; // a picture that was dropped: its image, the films that look like it, where it lies, and beside which film
+    this.landed = null; // a picture that was dropped: the films that look like it, and how it is drawn
   }
 
   resize(width, height) {
@@ -68,7 +68,7 @@ export class Painter {
       this.#film(context, camera, row, width, now);
       this.#frame(context, camera, row, width);
     }
-    if (this.landed && !this.moving) this.#landed();
+    if (this.landed && !this.moving) this.landed.paint(this, Math.max(this.#larger(), 54));
     if (this.outline) this.#band();
   }
 
@@ -167,28 +167,6 @@ export class Painter {
     context.strokeStyle = this.ink;
     context.lineWidth = width < SMALL ? 1.5 : 3;
     context.strokeRect(x - width / 2 - 2, y - width * 0.75 - 2, width + 4, width * 1.5 + 4);
-  }
-
-  // Lines to the films that look like it say why it is there.
-  #landed() {
-    const { context, camera, films } = this;
-    const { image, rows, place, beside } = this.landed;
-    const [left, y] = camera.toScreen(...place);
-    const width = Math.max(this.#larger(), 54);
-    const x = beside === null ? left : left + (camera.poster + width) / 2 + 8;
-    const height = image ? (width * image.height) / image.width : 0;
-    context.strokeStyle = this.ink;
-    context.lineWidth = 1.5;
-    context.beginPath();
-    for (const row of rows) {
-      context.moveTo(x, y);
-      context.lineTo(...camera.toScreen(films.x[row], films.y[row]));
-    }
-    context.stroke();
-    if (!image) return;
-    context.drawImage(image, x - width / 2, y - height / 2, width, height);
-    context.lineWidth = 4;
-    context.strokeRect(x - width / 2 - 2, y - height / 2 - 2, width + 4, height + 4);
   }
 
   #band() {
