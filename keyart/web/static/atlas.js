@@ -99,7 +99,7 @@ function begin(films) {
     else if (film !== null) camera.look(films.x[film], films.y[film], near());
     else camera.look(0, 0, 1);
     if (film !== null) mark(film);
-    else if (params.has("film")) say(t("The film {id} is not on the map.", { id: params.get("film") }));
+    else if (params.has("film")) use(searching, ({ sayMissing }) => sayMissing(params.get("film")));
     repaint();
   }
 
@@ -122,7 +122,7 @@ function begin(films) {
   }
 
   // Posters that the legend dims are only looked at.
-  const isShown = (row) => !painter.shown || row === painter.found || painter.shown(row);
+  const isShown = (row) => row === painter.found || painter.isShown(row);
 
   // Pointing
 
@@ -256,16 +256,17 @@ function begin(films) {
 
   function select(rows) {
     // Of the legend's entry alone, where one is shown.
-    choose(painter.shown ? rows.filter(painter.shown) : rows);
+    const listed = painter.shown ? rows.filter(painter.shown) : [...rows];
+    choose(listed.sort((one, other) => films.title[one].localeCompare(films.title[other])));
   }
 
   function drop(file) {
     if (!file) return;
     say(t("Looking at the picture …"));
-    use(() => import("./atlas/landing.js"), ({ landPicture }) => landPicture(file, films, (rows, place, image) => {
-      painter.landed = { image, rows, place };
-      choose(rows);
-      fly(...place, Math.max(camera.zoom, 3), remember);
+    use(() => import("./atlas/landing.js"), ({ landPicture }) => landPicture(file, films, (landed) => {
+      painter.landed = landed;
+      choose(landed.rows);
+      fly(...landed.place, Math.max(camera.zoom, 3), remember);
     }));
   }
 
@@ -337,7 +338,7 @@ function begin(films) {
   // What is pressed while the search is on its way is made up for.
   let pressed = null;
   at("title").addEventListener("keydown", ({ key }) => { pressed = key === "Enter" ? key : null; });
-  at("title").addEventListener("focus", () => use(() => import("./atlas/search.js"), ({ search }) => search(films, find, pressed)), { once: true });
+  at("title").addEventListener("focus", () => use(searching, ({ search }) => search(films, find, pressed)), { once: true });
   if (document.activeElement === at("title")) at("title").dispatchEvent(new Event("focus"));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => change());
   new ResizeObserver(([{ contentRect: { width, height } }]) => { painter.resize(width, height); repaint(); }).observe(canvas);
@@ -359,6 +360,7 @@ async function use(load, act) {
 }
 
 const colorings = () => import("./atlas/colorings.js");
+const searching = () => import("./atlas/search.js");
 const arrangements = () => fetchModule(() => import("./atlas/arrangements.js"));
 
 function arrangementOf(params) {

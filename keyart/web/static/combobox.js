@@ -1,7 +1,7 @@
 // A text field with suggestions, after the ARIA Authoring Practices' combobox with a list.
 import { titled } from "./film.js";
-import { element } from "./parts.js";
-import { report, say } from "./status.js";
+import { at, element } from "./parts.js";
+import { report, warn } from "./status.js";
 import { t } from "./words.js";
 
 const STEPS = { ArrowDown: 1, ArrowUp: -1 };
@@ -14,6 +14,7 @@ export function combobox(input, list, suggest, choose) {
   let request = new AbortController(); // for that text
   let answered = Promise.resolve(); // once the list is of that text
   let hurry = () => {}; // requests the suggestions now
+  let said = []; // of the text, which goes with it
 
   function mark(index) {
     active = index;
@@ -33,6 +34,8 @@ export function combobox(input, list, suggest, choose) {
     input.setAttribute("aria-expanded", films.length > 0);
     mark(-1);
   }
+
+  const hold = () => { said = [...at("status").childNodes]; };
 
   function close() {
     request.abort();
@@ -54,11 +57,14 @@ export function combobox(input, list, suggest, choose) {
     if (signal.aborted) return;
     try {
       const films = await suggest(text, signal);
-      if (!signal.aborted) open(films);
+      if (signal.aborted) return;
+      open(films);
+      if (!films.length) hold();
     } catch (error) {
       if (signal.aborted) return;
       close();
       report(error);
+      hold();
     }
   }
 
@@ -66,6 +72,8 @@ export function combobox(input, list, suggest, choose) {
     request.abort();
     request = new AbortController();
     asked = input.value;
+    for (const node of said) node.remove();
+    said = [];
     answered = fill(request);
   }
 
@@ -79,8 +87,9 @@ export function combobox(input, list, suggest, choose) {
     if (signal.aborted || !found.length) return;
     if (key !== "Enter") return mark((active + STEPS[key] + found.length) % found.length);
     // A film whose title is only spelled alike is chosen, not guessed.
-    if (active < 0 && found[0].is_named === false) say(t("No film is called “{text}”: choose one of the titles that are near.", { text: asked.trim() }));
-    else take(Math.max(active, 0));
+    if (active >= 0 || found[0].is_named !== false) return take(Math.max(active, 0));
+    warn(t("No film is called “{text}”: choose one of the titles that are near.", { text: asked.trim() }));
+    hold();
   }
 
   input.addEventListener("input", ask);

@@ -12,7 +12,7 @@ import { MOST_PICTURES, bodyOf, heldOf, hold, named } from "./pictures.js";
 import { places } from "./place.js";
 import { fetchJson, fetchModule } from "./requests.js";
 import { shareSlider } from "./share.js";
-import { anew, report, say, tolerate, waiting } from "./status.js";
+import { anew, report, say, tolerate, waiting, warn } from "./status.js";
 import { count, english, number, t } from "./words.js";
 
 const ASKED = [...FILTERS, "alpha", "content", "diverse", "region"];
@@ -167,7 +167,7 @@ function showPicture() {
 }
 
 function withOthers(name) {
-  const n = others.count() - 1;
+  const n = others.nLiked() - 1;
   return n ? count(n, "{name} and {n} more", "{name} and {n} more", { name }) : name;
 }
 
@@ -315,7 +315,8 @@ function fail(error) {
 async function refuseQuestion(error, { value, reason }) {
   const { signal } = request;
   const { refused } = await fetchModule(() => import("./ways.js"));
-  if (!signal.aborted) clear(refused(error, state(), value, ASKED, go), !reason);
+  const said = await refused(error, state(), value, ASKED, go);
+  if (!signal.aborted) clear(said, !reason);
 }
 
 function takeNotice() {
@@ -364,17 +365,12 @@ async function take(file, side = null) {
   try {
     const { refusal } = await pictureModule();
     const refused = await refusal(file);
-    if (refused) return refuse(refused);
+    if (refused) return warn(refused);
     if (side) await joinPicture(hold(file, side, file.name), pictures, state());
     else await aboutPicture(file);
   } catch (error) {
     report(error, () => take(file, side));
   }
-}
-
-function refuse(words) {
-  say(words);
-  at("status").scrollIntoView({ block: "nearest" });
 }
 
 async function aboutPicture(file) {
@@ -385,7 +381,7 @@ async function aboutPicture(file) {
 }
 
 async function joinPicture(picture, rest, from) {
-  if (rest.length >= MOST_PICTURES) return say(t("At most {n} pictures can be asked about at once: remove one first.", { n: MOST_PICTURES }));
+  if (rest.length >= MOST_PICTURES) return warn(t("At most {n} pictures can be asked about at once: remove one first.", { n: MOST_PICTURES }));
   const [{ fittedTogether }, limits] = await Promise.all([pictureModule(), prepare()]);
   const joined = await fittedTogether([...rest, picture], limits);
   others.expect(joined.at(-1).name);

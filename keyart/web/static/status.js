@@ -6,16 +6,27 @@ import { count, english, inEnglish, t } from "./words.js";
 // `text` may also be a list of texts and elements.
 export function say(text, retry = null, line = at("status")) {
   line.replaceChildren(...[text].flat());
+  line.classList.remove("urgent");
   if (!retry) return;
   const button = element("button", { type: "button", textContent: t("Retry") });
   button.addEventListener("click", () => {
     // The focus would go with the button.
     line.tabIndex = -1;
     line.focus();
-    say(t("Trying again …"), null, line);
+    warn(t("Trying again …"), null, line);
     retry();
   });
   line.append(" ", button);
+}
+
+// Says what must not be missed in the window, and over nothing that has the focus.
+export function warn(text, retry = null, line = at("status")) {
+  say(text, retry, line);
+  line.classList.add("urgent");
+  line.scrollIntoView({ block: "nearest" });
+  const focused = document.querySelector("main :focus:not(#status)") ?? line;
+  const [over, under] = [line, focused].map((each) => each.getBoundingClientRect());
+  if (under.top < over.bottom && under.bottom > over.top) focused.scrollIntoView({ block: "nearest" });
 }
 
 // Passes over a request that failed; anything else is a mistake of this page.
@@ -35,11 +46,11 @@ export const anew = () => element("a", { href: "./", textContent: t("Search anew
 
 export function report(error, retry = null, line = at("status")) {
   tolerate(error);
-  say(messageOf(error), error.passes ? retry : null, line);
+  warn(messageOf(error), error.passes ? retry : null, line);
 }
 
 export const busy = (seconds) => count(seconds, "The server is busy; trying again in {n} s …", "The server is busy; trying again in {n} s …");
 
 export function waiting(seconds) {
-  say(busy(seconds));
+  warn(busy(seconds));
 }

@@ -1,6 +1,6 @@
 // Films by title, as text fields suggest them.
 import { fetchJson } from "./requests.js";
-import { say } from "./status.js";
+import { warn } from "./status.js";
 import { t } from "./words.js";
 
 const LONGEST = 200; // characters, which the API takes
@@ -12,6 +12,6 @@ export async function titles(text, signal, parameters = {}) {
 
 export async function suggestTitles(text, signal) {
   const films = await titles(text, signal);
-  if (!films.length) say(t("No film is titled like “{text}”.", { text }));
+  if (!films.length) warn(t("No film is titled like “{text}”.", { text }));
   return films;
 }

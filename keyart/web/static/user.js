@@ -60,6 +60,11 @@ function rate(movieId, stars) {
 
 const rating = new Rating(at("films"), rate);
 
+// Of enough ratings, what they lead to is shown before the films to rate.
+function fold(rated) {
+  at("to-rate").open = rated.size < ENOUGH;
+}
+
 function showShare() {
   const share = t("{share} %", { share: Math.round(100 * at("fresh").value) });
   at("fresh").setAttribute("aria-valuetext", share);
@@ -87,8 +92,14 @@ function showUser(facts) {
 }
 
 function showProgress(rated) {
-  at("count").textContent = t("{n} of {all}", { n: String(rated.size), all: String(ENOUGH) });
-  at("progress").value = Math.min(rated.size, ENOUGH);
+  const n = rated.size;
+  const isEnough = n >= ENOUGH;
+  at("rating-name").textContent = isEnough ? t("Your ratings") : t("Rate ten films that you have seen");
+  at("count").textContent = isEnough ? count(n, "{n} rating counts.", "{n} ratings count.") : t("{n} of {all}", { n, all: ENOUGH });
+  at("progress").value = n;
+  at("progress").hidden = isEnough;
+  at("rate-more").hidden = !isEnough;
+  if (!isEnough) at("to-rate").open = true;
   at("again").disabled = !rated.size;
 }
 
@@ -231,7 +242,9 @@ async function importFile(file) {
     if (!answer.ratings.length) return;
     rating.know(answer.ratings);
     lastRated = null;
-    await go({ rated: new Map([...ratedIn(state()), ...answer.ratings.map((film) => [film.movie_id, film.rating])]), user: "" });
+    const rated = new Map([...ratedIn(state()), ...answer.ratings.map((film) => [film.movie_id, film.rating])]);
+    fold(rated);
+    await go({ rated, user: "" });
   } catch (error) {
     report(error, () => importFile(file), at("imported"));
   }
@@ -266,5 +279,9 @@ for (const [list, name] of [["films", t("films to rate")], ["best", t("liked bes
   at(list).before(scrolling(at(list), name));
 }
 combobox(at("number"), at("numbers"), users, toUser);
-combobox(at("title"), at("titles"), suggestTitles, (movieId) => rating.add(movieId).catch(report));
+combobox(at("title"), at("titles"), suggestTitles, (movieId) => {
+  at("to-rate").open = true;
+  rating.add(movieId).catch(report);
+});
+fold(ratedIn(state()));
 show();

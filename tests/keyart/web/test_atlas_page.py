@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -257,6 +258,12 @@ def test_a_film_without_a_poster_on_the_map_is_reported(page: Page) -> None:
     expect(page, "#status").to_contain_text("999 is not on the map")
 
 
+def test_tools_of_signs_alone_say_what_they_do_when_pointed_at(page: Page) -> None:
+    look(page)
+    for button in page.locator("#tools button").all():
+        playwright.expect(button).to_have_attribute("title", button.get_attribute("aria-label") or "missing")
+
+
 def test_a_box_selection_can_be_exported(page: Page) -> None:
     look(page)
     page.get_by_role("button", name="Select films with a box").click()
@@ -326,15 +333,41 @@ def test_the_space_bar_selects_the_film(page: Page) -> None:
     assert "selected" not in state(page)
 
 
-def test_a_picture_lands_among_films_that_look_like_it(
+def test_a_picture_lands_beside_the_film_whose_poster_it_is(
     browser: Any, compared_url: str, tastes: Path, request: pytest.FixtureRequest
 ) -> None:
     with looking(browser, compared_url, request, reduced_motion="reduce") as page:
-        look(page)
+        map_of = page.request.get("/api/atlas").json()
+        row = map_of["movie_ids"].index(9)
+        other = (map_of["cluster"][row] + 1) % len(map_of["clusters"])
+        look(page, f"/atlas?only={other}")
         page.locator("#picture").set_input_files(tastes / "posters" / "9.jpg")
-        expect(page, "#status").to_contain_text("The picture lands near Film 9 (1969), ")
+        expect(page, "#status").to_contain_text("The picture lands beside Film 9 (1969), ")
         expect(page, "#count").to_contain_text("10 films are selected")
-        until(page, lambda state: "9" in state.get("selected", "").split(",") and state.get("z") == "3.000")
+        until(page, lambda state: state.get("selected", "").startswith("9,") and state.get("z") == "3.000")
+        assert float(state(page)["x"]) == pytest.approx(map_of["x"][row], abs=1e-3)
+        assert float(state(page)["y"]) == pytest.approx(map_of["y"][row], abs=1e-3)
+        expect(page, "#titles li >> nth=0").to_contain_text("Film 9 ")
+        # The legend shows another cluster, and does not dim this film.
+        page.locator("#canvas").hover()
+        expect(page, "#card strong").to_contain_text("Film 9 ")
+
+
+def test_a_picture_like_no_film_in_particular_lands_among_those_near_its_place(
+    browser: Any, compared_url: str, request: pytest.FixtureRequest
+) -> None:
+    answer = json.dumps({"results": [{"movie_id": movie_id, "score": 0.4} for movie_id in (9, 24, 3, 28)]})
+    with looking(browser, compared_url, request, reduced_motion="reduce") as page:
+        page.route("**/api/similar?*", lambda route: route.fulfill(body=answer, content_type="application/json"))
+        look(page)
+        picture = {"name": "poster.png", "mimeType": "image/png", "buffer": poster_of(9)}
+        page.locator("#picture").set_input_files(picture)
+        until(page, lambda state: state.get("selected") == "9,24,3,28" and state.get("z") == "3.000")
+        map_of = page.request.get("/api/atlas").json()
+        place = [float(state(page)[axis]) for axis in "xy"]
+        far = [math.dist(place, at) for at in zip(map_of["x"], map_of["y"], strict=True)]
+        nearest = map_of["title"][far.index(min(far))]
+        expect(page, "#status").to_contain_text(f"The picture lands among {nearest} (")
 
 
 def test_a_picture_that_cannot_be_compared_is_reported(page: Page) -> None:
@@ -549,6 +582,12 @@ def test_only_films_on_the_map_are_suggested(browser: Any, tmp_path: Path) -> No
         page.fill("#title", "film 230")
         expect(page, "#status").to_contain_text("Film 230 (2180) is not on the map")
         assert "Film 230 (2180)" not in page.locator("#suggestions li").all_text_contents()
+        page.fill("#title", "flim 230")
+        expect(page, "#status").to_have_text("No film on the map is called “flim 230”.")
+        # Of the eight titles that are most alike, those on the map.
+        expect(page, "#suggestions li").to_have_text(["Film 20 (1970)", "Film 23 (1973)", "Film 30 (1980)"])
+        look(page, "/atlas?film=230")
+        expect(page, "#status").to_contain_text("Film 230 (2180) is not on the map")
         page.close()
 
 

@@ -264,3 +264,81 @@ def test_a_server_that_only_reads_offers_no_form_to_add_films(
         describe(page, poster, "Heat (1995)")
         expect(page, "#more-name").to_have_text("Describe the film")
         expect(page, "#new-film button").to_be_hidden()
+
+
+def _fail_further_results(page: Page) -> None:
+    page.route("**/similar?*offset=30*", abort)
+    page.locator("footer").scroll_into_view_if_needed()
+
+
+def _fail_random_film(page: Page) -> None:
+    page.route("**/films/random", abort)
+    page.locator("footer").scroll_into_view_if_needed()
+    expect(page, ".hit").to_have_count(40)
+    page.locator("#random").click()
+
+
+def _fail_suggestion(page: Page) -> None:
+    page.route("**/api/films?query=*", abort)
+    page.fill("#title", "film")
+
+
+def _ask_for_unknown_title(page: Page) -> None:
+    page.fill("#title", "xqzzq")
+
+
+SAID = {
+    "further": (_fail_further_results, "The server cannot be reached."),
+    "random": (_fail_random_film, "The server cannot be reached."),
+    "suggestion": (_fail_suggestion, "The server cannot be reached."),
+    "title": (_ask_for_unknown_title, "No film is titled like “xqzzq”."),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "height"),
+    [
+        ("further", 1280, 800),
+        ("further", 320, 256),
+        ("random", 1280, 800),
+        ("suggestion", 390, 844),
+        ("title", 320, 256),
+    ],
+)
+def test_what_went_wrong_is_said_in_the_window(page: Page, name: str, width: int, height: int) -> None:
+    act, words = SAID[name]
+    page.set_viewport_size({"width": width, "height": height})
+    act(page)
+    expect(page, "#status").to_contain_text(words)
+    expect(page, "#status").to_be_in_viewport(ratio=0.95)
+    # Not below the header either.
+    assert page.evaluate(
+        """() => {
+            const { x, y, width, height } = document.querySelector("#status").getBoundingClientRect();
+            return document.elementFromPoint(x + width / 2, y + height / 2).closest("#status") !== null;
+        }"""
+    )
+
+
+def test_an_error_covers_nothing_that_has_the_focus(page: Page) -> None:
+    page.set_viewport_size({"width": 320, "height": 256})
+    page.route("**/similar?*offset=30*", abort)
+    page.locator("footer").scroll_into_view_if_needed()
+    expect(page, "#status").to_contain_text("The server cannot be reached.")
+    page.locator(".hit").last.focus()
+    for _ in range(12):
+        page.keyboard.press("Shift+Tab")
+        assert page.evaluate(
+            """() => {
+                const { top, bottom } = document.activeElement.getBoundingClientRect();
+                return bottom > document.querySelector("#status").getBoundingClientRect().bottom && top < innerHeight;
+            }"""
+        )
+
+
+def test_an_error_goes_with_the_text_that_it_is_of(page: Page) -> None:
+    page.fill("#title", "xqzzq")
+    expect(page, "#status").to_contain_text("No film is titled")
+    page.fill("#title", "film")
+    expect(page, "#suggestions li >> nth=0").to_be_visible()
+    expect(page, "#status").to_be_empty()

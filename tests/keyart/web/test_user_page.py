@@ -283,8 +283,44 @@ def test_more_ratings_than_an_address_takes_are_kept_beside_it(page: Page) -> No
     many = [[movie_id, 4.5] for movie_id in range(1, 1001)]
     page.evaluate("rated => history.replaceState({ rated }, '')", many)
     page.reload()
-    expect(page, "#count").to_have_text("1000 of 10")
+    expect(page, "#count").to_have_text("1,000 ratings count.")
     page.get_by_role("button", name="Start again").click()
     expect(page, "#count").to_have_text("0 of 10")
+    expect(page, "#films").to_be_visible()
     page.go_back()
-    expect(page, "#count").to_have_text("1000 of 10")
+    expect(page, "#count").to_have_text("1,000 ratings count.")
+
+
+def test_after_an_import_of_enough_ratings_the_recommendations_are_in_view(page: Page) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto("/user")
+    content = "movieId,rating\n" + "".join(f"{movie_id},4\n" for movie_id in range(1, 13))
+    page.set_input_files("#file", {"name": "ratings.csv", "mimeType": "text/csv", "buffer": content.encode()})
+    expect(page, "#count").to_have_text("12 ratings count.")
+    expect(page, "#rating-name").to_have_text("Your ratings")
+    expect(page, "#hits li >> nth=0").to_be_visible()
+    assert page.locator("#hits .frame").first.bounding_box()["y"] < 600
+    page.get_by_text("Films to rate").click()
+    playwright.expect(slider(page, 1)).to_have_value("4")
+
+
+@pytest.mark.parametrize(("scheme", "is_light"), [("light", True), ("dark", False)])
+def test_a_film_without_a_poster_is_shown_in_the_colors_of_the_scheme(
+    page: Page, scheme: str, *, is_light: bool
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.goto("/user")
+    expect(page, "#films li").to_have_count(10)
+    expect(page, "#status").to_contain_text("Rate 3 films")
+    red, whole = page.evaluate("""() => {
+      document.body.innerHTML = "<div><span class=frame><span class=plain><b>The Professional</b>";
+      document.querySelector("div").style.width = "160px";
+      const text = document.querySelector("b").firstChild;
+      const word = document.createRange();
+      word.setStart(text, 4);
+      word.setEnd(text, text.length);
+      const { backgroundColor } = getComputedStyle(document.querySelector(".plain"));
+      return [Number(backgroundColor.match(/\\d+/)[0]), word.getClientRects().length === 1];
+    }""")
+    assert (red > 200) is is_light
+    assert whole

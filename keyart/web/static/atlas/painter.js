@@ -32,7 +32,7 @@ export class Painter {
     this.marked = null; // the film that is pointed at
     this.found = null; // the film that the address names
     this.outline = null;
-    this.landed = null; // a picture that was dropped: its image, the films that look like it, and where it lies
+    this.landed = null; // a picture that was dropped: the films that look like it, and how it is drawn
   }
 
   resize(width, height) {
@@ -68,7 +68,7 @@ export class Painter {
       this.#film(context, camera, row, width, now);
       this.#frame(context, camera, row, width);
     }
-    if (this.landed && !this.moving) this.#landed();
+    if (this.landed && !this.moving) this.landed.paint(this, Math.max(this.#larger(), 54));
     if (this.outline) this.#band();
   }
 
@@ -109,6 +109,11 @@ export class Painter {
     }
   }
 
+  // What a picture is like is not dimmed by the legend.
+  isShown(row) {
+    return !this.shown || this.shown(row) || Boolean(this.landed?.rows.includes(row));
+  }
+
   #larger() {
     return Math.max(this.camera.poster * LARGER, 36);
   }
@@ -127,7 +132,7 @@ export class Painter {
     const above = [];
     context.globalAlpha = shown ? FADED : 1;
     this.#each(camera, (row) => {
-      if (shown ? shown(row) : selected.has(row)) above.push(row);
+      if (shown ? this.isShown(row) : selected.has(row)) above.push(row);
       else this.#film(context, camera, row, width, now);
     });
     context.globalAlpha = 1;
@@ -162,27 +167,6 @@ export class Painter {
     context.strokeStyle = this.ink;
     context.lineWidth = width < SMALL ? 1.5 : 3;
     context.strokeRect(x - width / 2 - 2, y - width * 0.75 - 2, width + 4, width * 1.5 + 4);
-  }
-
-  // Lines to the films that look like it say why it is there.
-  #landed() {
-    const { context, camera, films } = this;
-    const { image, rows, place } = this.landed;
-    const [x, y] = camera.toScreen(...place);
-    const width = Math.max(this.#larger(), 54);
-    const height = image ? (width * image.height) / image.width : 0;
-    context.strokeStyle = this.ink;
-    context.lineWidth = 1.5;
-    context.beginPath();
-    for (const row of rows) {
-      context.moveTo(x, y);
-      context.lineTo(...camera.toScreen(films.x[row], films.y[row]));
-    }
-    context.stroke();
-    if (!image) return;
-    context.drawImage(image, x - width / 2, y - height / 2, width, height);
-    context.lineWidth = 4;
-    context.strokeRect(x - width / 2 - 2, y - height / 2 - 2, width + 4, height + 4);
   }
 
   #band() {

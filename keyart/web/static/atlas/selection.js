@@ -46,7 +46,7 @@ export class Selection {
   }
 
   show(rows) {
-    this.rows = [...rows].sort((one, other) => this.films.title[one].localeCompare(this.films.title[other]));
+    this.rows = rows;
     const n = rows.length;
     this.at("count").textContent = n ? count(n, "{n} film is selected.", "{n} films are selected.") : t("No film is selected.");
     for (const id of ["csv", "json", "keep-all", "clear", "titles"]) this.at(id).hidden = !n;
