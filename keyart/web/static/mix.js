@@ -2,9 +2,8 @@
 import { combobox } from "./combobox.js";
 import { titled } from "./film.js";
 import { at, element } from "./parts.js";
-import { fetchJson } from "./requests.js";
+import { fetchJson, fetchModule } from "./requests.js";
 import { warn } from "./status.js";
-import { suggestTitles } from "./titles.js";
 import { t } from "./words.js";
 
 export const SIDES = ["like", "unlike"];
@@ -32,8 +31,10 @@ export function mix(state, pictures, go) {
     return pivots.length ? [...pivots, ...others, ...shown] : [...shown, ...others];
   }
 
+  const likedOf = (asked) => asked.filter((part) => part.side === "like");
+
   function ask(asked) {
-    const liked = asked.filter((part) => part.side === "like");
+    const liked = likedOf(asked);
     const ids = (side) => asked.filter((part) => part.movieId && part.side === side).map((part) => part.movieId);
     const [pivot, others] = [liked[0].movieId ?? "", ids("like")];
     return go({
@@ -95,19 +96,24 @@ export function mix(state, pictures, go) {
     return made;
   }
 
+  async function suggest(text, signal) {
+    const { suggestPosters } = await fetchModule(() => import("./search.js"));
+    return suggestPosters(text, signal);
+  }
+
   for (const side of SIDES) {
-    combobox(at(`${side}-title`), at(`${side}-titles`), suggestTitles, (movieId) => add(side, movieId));
+    combobox(at(`${side}-title`), at(`${side}-titles`), suggest, (movieId) => add(side, movieId));
   }
 
   return {
     add,
     // The part of the next question that gets the focus.
     expect(id) { arrival = [id, ".remove"]; },
-    count: () => parts().length,
+    nLiked: () => likedOf(parts()).length,
     async show() {
       const number = ++latest;
       const [asked, focused] = [parts(), arrival];
-      const nLiked = asked.filter((part) => part.side === "like").length;
+      const nLiked = likedOf(asked).length;
       const chips = await Promise.all(asked.map((part) => chip(part, part.side === "like" && nLiked === 1)));
       if (number !== latest) return;
       at("pivot").replaceChildren(...(asked.length > 1 ? chips.slice(0, 1) : []));

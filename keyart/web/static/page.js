@@ -167,7 +167,7 @@ function showPicture() {
 }
 
 function withOthers(name) {
-  const n = others.count() - 1;
+  const n = others.nLiked() - 1;
   return n ? count(n, "{name} and {n} more", "{name} and {n} more", { name }) : name;
 }
 
@@ -315,7 +315,8 @@ function fail(error) {
 async function refuseQuestion(error, { value, reason }) {
   const { signal } = request;
   const { refused } = await fetchModule(() => import("./ways.js"));
-  if (!signal.aborted) clear(refused(error, state(), value, ASKED, go), !reason);
+  const said = await refused(error, state(), value, ASKED, go);
+  if (!signal.aborted) clear(said, !reason);
 }
 
 function takeNotice() {

@@ -1,4 +1,5 @@
 // What the search field suggests beside titles: a genre and, where the encoder takes words, what posters show.
+import { titled } from "./film.js";
 import { fetchJson } from "./requests.js";
 import { suggestTitles, titles } from "./titles.js";
 import { count, t } from "./words.js";
@@ -26,4 +27,12 @@ export async function suggestAny(text, { takes_text: takesText, genres }, signal
   // Whoever means a genre means no title that is only spelled alike, nor first one that has more words.
   const isWhole = ({ title }) => squeezed(title.replace(/^(?:the|an?) /i, "")) === squeezed(text);
   return [...named.filter(isWhole), ...walls, ...words, ...named.filter((film) => !isWhole(film))];
+}
+
+// Films whose looks are combined: those without a poster, which have none, come last, and say so.
+export async function suggestPosters(text, signal) {
+  const films = await suggestTitles(text, signal);
+  const told = films.map((film) => (film.has_poster ? film : { ...film, label: t("{title}, without a poster", { title: titled(film) }) }));
+  const rank = (film) => 2 * film.is_named + film.has_poster;
+  return told.sort((one, other) => rank(other) - rank(one));
 }

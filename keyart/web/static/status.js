@@ -19,14 +19,14 @@ export function say(text, retry = null, line = at("status")) {
   line.append(" ", button);
 }
 
-// What must not be missed is said in the window, wherever its line is, and over nothing that has the focus.
+// Says what must not be missed in the window, and over nothing that has the focus.
 export function warn(text, retry = null, line = at("status")) {
   say(text, retry, line);
   line.classList.add("urgent");
   line.scrollIntoView({ block: "nearest" });
-  const focused = document.querySelector("main :focus:not(#status)");
-  const [over, under] = [line, focused ?? line].map((each) => each.getBoundingClientRect());
-  if (under.top < over.bottom && under.bottom > over.top) focused?.scrollIntoView({ block: "nearest" });
+  const focused = document.querySelector("main :focus:not(#status)") ?? line;
+  const [over, under] = [line, focused].map((each) => each.getBoundingClientRect());
+  if (under.top < over.bottom && under.bottom > over.top) focused.scrollIntoView({ block: "nearest" });
 }
 
 // Passes over a request that failed; anything else is a mistake of this page.

@@ -307,7 +307,7 @@ def test_films_are_added_to_the_question_and_a_link_shows_the_same(page: Page, b
     page.keyboard.press("ArrowRight")
     page.wait_for_url(f"**/?film={LEDGER}&like={CIPHER}&unlike={NOCTURNE}&diverse=0.05")
     expect_hits(page)
-    assert page.title() == "Midnight Ledger (1947) and 2 more – keyart"
+    assert page.title() == "Midnight Ledger (1947) and 1 more – keyart"
     titles = page.locator(".hit strong").all_text_contents()
     assert not {"Midnight Ledger (1947)", "The Umbrella Cipher (1962)", "Señora Nocturne (1956)"} & set(titles)
     assert_exports_hold(page, titles)
@@ -392,6 +392,17 @@ def test_a_picture_is_asked_about_with_films(page: Page, poster: Path) -> None:
     expect_hits(page)
     expect(page, "#name").to_have_text("Your picture")
     assert "Señora Nocturne (1956)" not in page.locator(".hit strong").all_text_contents()
+
+
+def test_a_search_goes_on_without_the_one_film_that_cannot_be_combined(page: Page) -> None:
+    page.goto(f"/?film={LEDGER}&like={CIPHER}&unlike={NOCTURNE}")
+    expect_hits(page)
+    page.fill("#like-title", "velvet")
+    expect(page, "#like-titles li").to_have_text("Velvet Stairwell (1950), without a poster")
+    page.press("#like-title", "Enter")
+    page.get_by_role("button", name="Search without Velvet Stairwell (1950)").click()
+    page.wait_for_url(f"**/?film={LEDGER}&like={CIPHER}&unlike={NOCTURNE}")
+    expect_hits(page)
 
 
 def test_a_film_without_poster_shows_those_of_its_look_alikes(page: Page) -> None:

@@ -74,7 +74,7 @@ def test_films_and_pictures_are_collected_as_chips(people_page: Page, tmp_path: 
     # A picture joins the films, and changes sides by its sign.
     page.set_input_files("#unlike-picture", tmp_path / "0.jpg")
     expect(page, "#unlike li").to_contain_text("0.jpg")
-    expect(page, "#status").to_contain_text("look-alikes of Film 22 (1982) and 2 more")
+    expect(page, "#status").to_contain_text("look-alikes of Film 22 (1982) and 1 more")
     expect(page, "#tab-only").to_be_visible()
     with page.expect_request(lambda request: "/api/similar?" in request.url and "like=" in request.url) as sent:
         page.get_by_role("button", name="More like 0.jpg instead").press("Enter")
