@@ -167,7 +167,13 @@ def _place(film: FilmDetails, dots: Points, words: Words) -> Markup:
 def _caption(cluster: str, n: str, words: Words) -> Markup:
     if not cluster:
         return words.markup("a cluster of {n} films", n=n)
-    return words.markup("{cluster}, {n} films", cluster=words.english(cluster), n=n)
+    return words.markup("{cluster}, {n} films", cluster=_cluster_name(cluster, words), n=n)
+
+
+def _cluster_name(cluster: str, words: Words) -> Markup:
+    """Write the name of a cluster: genres in the language of the page, other words in English."""
+    parts = [joined(words(part)) if part in words.texts else words.english(part) for part in cluster.split(" · ")]
+    return joined(parts[0], *(joined(" · ", part) for part in parts[1:]))
 
 
 def _drawing(box: str, label: str, *shapes: Markup, **attributes: str) -> Markup:

@@ -12,10 +12,10 @@ from PIL import Image
 
 from cf.ratings import Ratings
 from keyart.render.palette import palette_of
-from keyart.web.routes.film_panel import _panel, _Rows
+from keyart.web.routes.film_panel import _caption, _panel, _Rows
 from keyart.web.schemas.details import AtlasPlace, FilmDetails, Swatch
 from keyart.web.services.details import Histograms
-from keyart.web.words import ENGLISH
+from keyart.web.words import ENGLISH, Words
 from tests.keyart.web.conftest import NEEDS_CHROMIUM, Page, expect, expect_hits, looking
 from tests.keyart.web.test_first_page import HOSTILE, parsed
 
@@ -48,6 +48,12 @@ def test_hostile_tags_and_names_stay_text() -> None:
     assert panel.text.count(HOSTILE) == 3
 
 
+def test_genres_in_the_name_of_a_cluster_are_in_the_language_of_the_page() -> None:
+    words = Words("de", "Deutsch", {"Action": "Aktion", "{cluster}, {n} films": "{cluster}, {n} Filme"})
+    assert _caption("Action · space", "7", words) == 'Aktion · <span lang="en">space</span>, 7 Filme'
+    assert _caption("Action · space", "7", ENGLISH) == "Action · space, 7 films"
+
+
 def test_details_of_a_film(people_address: str) -> None:
     film = requests.get(f"{people_address}/api/films/22/details", timeout=60).json()
     assert sum(each["n_ratings"] for each in film["stars"]) == film["n_ratings"] > 0
@@ -72,6 +78,20 @@ def test_the_panel_shows_both_sides_before_the_blend(people_page: Page) -> None:
     page.keyboard.press("Enter")
     expect(page, "#name").to_have_text(label)
     expect(page, ".liked li").to_have_count(6)
+
+
+@NEEDS_CHROMIUM
+def test_a_legend_says_what_the_bars_of_look_alikes_mean(people_page: Page) -> None:
+    page = people_page
+    page.goto("/?film=22")
+    expect_hits(page)
+    expect(page, "#bars").to_be_visible()
+    for side in ("looks", "liked", "content"):
+        shown = page.locator(f"#bars [data-bar={side}]")
+        assert shown.is_visible() == (page.locator(f"#hits meter.{side}").count() > 0)
+    page.goto("/")
+    expect(page, "#wall li >> nth=0").to_be_visible()
+    expect(page, "#bars").to_be_hidden()
 
 
 @NEEDS_CHROMIUM
