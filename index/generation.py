@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from catalog.errors import DataError, NotBuiltError, QueryError, UnknownFilmError
 from catalog.io.files import atomic_path, open_file
-from index.artwork import MOST_FILMS, duplicate_similarity
+from index.artwork import DUPLICATE_SIMILARITIES, MOST_FILMS, duplicate_similarity
 from index.backends.base import Allowed, Rows
 from index.backends.exact import ExactRows
 from index.backends.projection import residuals
@@ -101,6 +101,9 @@ class Generation:
     @cached_property
     def duplicate_similarity(self) -> float:
         """From this similarity on, two posters count as the same artwork."""
+        if self.similarity == "cosine":
+            # No row has to be read for it.
+            return DUPLICATE_SIMILARITIES["cosine"]
         rows = np.flatnonzero(np.ones(len(self.movie_ids), bool) if self.usable is None else self.usable)
         some = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_FILMS)).astype(np.int64)]
         return duplicate_similarity(self.similarity, self.rows.units(some))

@@ -160,8 +160,11 @@ def blend(
     candidates: npt.NDArray[np.int64],
     calibration: Calibration = Calibration.PERCENTILE,
     content: Content | None = None,
+    same_artwork: float = np.inf,
 ) -> Blend:
     """Blend similarities of the same candidates to one film.
+
+    Visual ones from `same_artwork` on are of the same artwork; they say nothing of how alike other posters are.
 
     References
     ----------
@@ -170,7 +173,7 @@ def blend(
     .. [2] G. Cormack, C. Clarke, S. Büttcher, "Reciprocal rank fusion outperforms Condorcet and individual rank
        learning methods", SIGIR 2009.
     """
-    sides = calibrated_sides(visual, cf, candidates, calibration, content)
+    sides = calibrated_sides(visual, cf, candidates, calibration, content, same_artwork)
     share = np.broadcast_to(np.asarray(alphas, dtype=np.float64), candidates.shape)
     of_content = np.broadcast_to(np.asarray(content.shares if content else 0.0, dtype=np.float64), candidates.shape)
     scores = sides.scores(share, of_content)
@@ -194,13 +197,15 @@ def calibrated_sides(
     candidates: npt.NDArray[np.int64],
     calibration: Calibration,
     content: Content | None = None,
+    same_artwork: float = np.inf,
 ) -> Sides:
-    """Align all similarities with the candidates and bring them onto one scale."""
+    """Align all similarities with the candidates and bring them onto one scale; see `blend`."""
     visual_values, cf_values = _aligned(visual, candidates), _aligned(cf, candidates)
     content_values = _aligned(content.similarities if content else ScoredIds.empty(), candidates)
     by_rank = calibration == Calibration.RECIPROCAL_RANK
     looks = reciprocal_ranks(visual_values) if by_rank else visual_values
-    scale = Scale.of(looks if by_rank else _scale(visual_values, content_values, content), len(candidates))
+    of_others = _without(visual_values, same_artwork)
+    scale = Scale.of(looks if by_rank else _scale(of_others, content_values, content), len(candidates))
     calibrated, unknown_cf = calibrate(cf_values, scale, calibration)
     calibrated_content, unknown_content = calibrate(content_values, scale, calibration)
     return Sides(
@@ -213,6 +218,12 @@ def calibrated_sides(
         np.where(np.isnan(calibrated), unknown_cf, calibrated),
         np.where(np.isnan(calibrated_content), unknown_content, calibrated_content),
     )
+
+
+def _without(visual: FloatArray, same_artwork: float) -> FloatArray:
+    """Return similarities without those of the same artwork, unless there are no others."""
+    of_others = np.where(visual >= same_artwork, np.nan, visual)
+    return visual if np.isnan(of_others).all() else of_others
 
 
 def _scale(visual: FloatArray, content: FloatArray, given: Content | None) -> FloatArray:

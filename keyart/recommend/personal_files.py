@@ -89,6 +89,8 @@ def read_personal_file(path: Path) -> PersonalFile:
 def parse_personal_file(content: bytes, path: Path) -> PersonalFile:
     """Read the content of a file of one person's ratings, packed or not; the path is for messages."""
     content, inner = unpack_content(content, path, _OF_EXPORT)
+    if b"\0" in content and not content.startswith(_UTF_16):
+        raise DataError(f"{inner} is no export of ratings; expected {EXPECTED}")
     # Spreadsheets write UTF-16 as "Unicode text", and mark it.
     text = decode_text(content, inner, ("utf-16",) if content.startswith(_UTF_16) else ("utf-8-sig",))
     if text.startswith(_LETTERBOXD_LIST):

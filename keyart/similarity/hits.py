@@ -59,14 +59,14 @@ class Evidence:
         if len(self.content):
             self.scan.settle(ScoredIds.ranked(self.content.ids, self.content.scores, _N_SETTLED).ids)
 
-    def blend(self, calibration: Calibration) -> Blend:
+    def blend(self, calibration: Calibration, same_artwork: float) -> Blend:
         """Blend all sides as they are now."""
         scan = self.scan
         visual = ScoredIds(scan.movie_ids, scan.similarities) if scan is not None else ScoredIds.empty()
         candidates = candidate_ids(visual, self.cf, self.content)
         alphas, content_shares = self.shares(candidates)
         content = Content(self.content, content_shares, self.scale) if len(self.content) else None
-        return blend(visual, self.cf, alphas, candidates, calibration, content)
+        return blend(visual, self.cf, alphas, candidates, calibration, content, same_artwork)
 
 
 class Ranking:
@@ -94,7 +94,7 @@ class Ranking:
         evidence.settle()
         n = k
         while True:
-            ranked = evidence.blend(self._calibration)
+            ranked = self._blend(evidence)
             rows, films = self._listed(ranked, scan.n_listed(n) if scan else n, allowed)
             if scan is not None and scan.settle(ranked.movie_ids[rows]):
                 continue
@@ -119,11 +119,15 @@ class Ranking:
         if evidence.scan is not None:
             evidence.settle()
             evidence.scan.settle([movie_id])
-        ranked = evidence.blend(self._calibration)
+        ranked = self._blend(evidence)
         rows = np.flatnonzero(ranked.movie_ids == movie_id).tolist()
         films = self._catalog.films([movie_id])
         hits = make_hits(ranked, rows, films, self._poster_paths, in_common=evidence.in_common)
         return hits[0] if hits else None
+
+    def _blend(self, evidence: Evidence) -> Blend:
+        # A region, or a blend of encoders, has no bound of its own; that of whole posters is a high one for both.
+        return evidence.blend(self._calibration, np.inf if self._index is None else self._index.duplicate_similarity)
 
     def _diverse(
         self, ranked: Blend, rows: Sequence[int], firsts: Sequence[int], options: SimilarOptions

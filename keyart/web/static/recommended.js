@@ -27,14 +27,21 @@ function reasonOf({ by, because }, person) {
   return person === "you" ? t("By {reasons}, because you liked {films}.", values) : t("By {reasons}, because they liked {films}.", values);
 }
 
+// A preference that is as good as none is left out.
+function scoreOf({ score }, givesStars) {
+  if (givesStars) return t("{mean} stars", { mean: number(score, 1) });
+  return Math.abs(score) < 0.0005 ? "" : number(score, 3);
+}
+
 export function recommended(film, givesStars, person) {
-  const score = givesStars ? t("{mean} stars", { mean: number(film.score, 1) }) : number(film.score, 3);
+  const score = scoreOf(film, givesStars);
   const numbers = element("span", { className: "numbers" }, element("span", { textContent: score }));
   const made = element("li", {}, link(film), numbers);
   if (film.new) made.querySelector("strong").prepend(element("span", { className: "new", textContent: t("new") }), " ");
   else numbers.append(element("span", { textContent: ratings(film.n_ratings) }));
-  const sentences = [film.new && t("Nobody has rated it yet."), reasonOf(film, person)].filter(Boolean);
-  made.append(element("small", { className: "faint", textContent: sentences.join(" ") }), actions(film));
+  const reason = reasonOf(film, person);
+  const unrated = reason ? t("Nobody has rated it yet.") : t("Nobody has rated it yet, and little speaks for it or against it.");
+  made.append(element("small", { className: "faint", textContent: [film.new && unrated, reason].filter(Boolean).join(" ") }), actions(film));
   return made;
 }
 

@@ -130,12 +130,12 @@ function meaningOf({ gives_stars: givesStars, model }, user) {
 function showResults(answer, user) {
   at("meaning").textContent = meaningOf(answer, user);
   at("hits").replaceChildren(...answer.results.map((film) => recommended(film, answer.gives_stars, personOf(user))));
-  const found = count(answer.results.length, "{n} films by {model}", "{n} films by {model}", { model: answer.model });
-  // The note on the model continues the sentence.
-  const [first = "", ...others] = answer.notes;
-  const continued = first.startsWith(`by ${answer.model}, `) ? first.slice(`by ${answer.model}`.length) : `. ${first}`;
-  const notes = [continued, ...others.map((note) => ` ${note}`)].map((text) => `${text.replace(/[. ]+$/, "")}.`);
-  say([found, ...notes.map(english)]);
+  const n = answer.results.length;
+  // The note on the model continues the sentence; without one, the choice of models names it.
+  const isOfModel = answer.notes[0]?.startsWith(`by ${answer.model}, `);
+  const found = isOfModel ? count(n, "{n} film by {model}", "{n} films by {model}", { model: answer.model }) : count(n, "{n} film.", "{n} films.");
+  const notes = answer.notes.map((note, row) => (isOfModel && !row ? note.slice(`by ${answer.model}`.length) : ` ${note}`));
+  say([found, ...notes.map((note) => english(`${note.replace(/[. ]+$/, "")}.`))]);
 }
 
 // Rows below the recommendations: by liked films, and of new films alone.

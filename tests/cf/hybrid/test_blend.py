@@ -327,6 +327,24 @@ def test_equal_values_take_the_mean_of_their_quantiles(values: list[int], visual
     np.testing.assert_allclose(calibrated, expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("calibration", [Calibration.PERCENTILE, Calibration.MIN_MAX])
+@given(visual=similarities(1, st.floats(-1, 0.5)), cf=similarities(1), content=similarities(1))
+def test_a_poster_of_the_same_artwork_is_no_part_of_the_scale(
+    calibration: Calibration, visual: ScoredIds, cf: ScoredIds, content: ScoredIds
+) -> None:
+    twin = ScoredIds(np.append(visual.ids, 99), np.append(visual.scores, 0.98))
+    candidates = candidate_ids(twin, cf, content)
+    found = blending.blend(twin, cf, 0.5, candidates, calibration, Content(content, 0.5), same_artwork=0.97)
+    assert found.visual[found.movie_ids == 99] == pytest.approx(0.98)
+    for side in (found.cf, found.content):
+        assert np.nanmax(side) <= visual.scores.max() + 1e-9
+
+
+def test_where_all_posters_are_of_the_same_artwork_they_are_the_scale() -> None:
+    visual, cf = _measure({1: 0.98, 2: 0.99}), _measure({1: 0.1, 2: 0.2})
+    assert blend(visual, cf, 0.5, np.array([1, 2]), same_artwork=0.97).cf.tolist() == pytest.approx([0.99, 0.98])
+
+
 # Content
 
 

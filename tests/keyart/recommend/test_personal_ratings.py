@@ -237,6 +237,11 @@ def test_a_packed_file_is_read_where_it_is_sent_too(tmp_path: Path) -> None:
     assert (file.name, len(file.rows)) == ("mine.csv.gz", 5)
 
 
+def test_a_picture_is_said_to_be_no_export() -> None:
+    with pytest.raises(DataError, match="is no export of ratings; expected ratings"):
+        parse_personal_file(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", Path("poster.png"))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -14,9 +14,12 @@ import keyart
 from catalog.errors import ConfigError, UnknownFilmError
 from catalog.io.files import write_bytes
 from cf.hybrid.blend import Blending
+from keyart.cold_start.new_film import describe
 from keyart.engine import Engine
+from keyart.pipeline.additions import add
 from keyart.pipeline.movielens import load
 from keyart.pipeline.recommenders import tune
+from keyart.results import Hit
 from keyart.similarity.blending import open_hybrid
 from keyart.similarity.reasons import reasons
 from keyart.workspace.layout import Workspace
@@ -193,3 +196,20 @@ def test_a_blend_that_an_earlier_version_tuned_has_the_default_content_share(tas
     blending = open_hybrid(Workspace.open(tastes_home)).blending
     assert blending.content_share == Blending().content_share
     assert blending.cf_share == record["blending"]["cf_share"]
+
+
+def test_a_twin_does_not_lift_what_is_liked_most(home: Path, poster_folder: Path) -> None:
+    def compared() -> dict[int, Hit]:
+        with Engine.open(home) as engine:
+            return {hit.movie_id: hit for hit in engine.similar(1, k=50)}
+
+    before = compared()
+    highest = max(hit.visual for hit in before.values() if hit.visual is not None)
+    with Engine.open(home) as engine:
+        add(home, [describe(keyart.Image(poster_folder / "1.jpg"), "Twin", 2020)], encoder=engine.encoder)
+    after = compared()
+    (twin,) = set(after) - set(before)
+    assert after[twin].visual == pytest.approx(1, abs=1e-3)
+    for hit in after.values():
+        assert (hit.cf or 0) <= highest + 1e-6
+        assert (hit.content or 0) <= highest + 1e-6

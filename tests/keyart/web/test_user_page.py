@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -145,6 +146,17 @@ def test_new_films_are_marked_with_a_word_of_why_and_can_be_left_out(page: Page)
     expect(page, "#hits .new").to_have_count(0)
     page.get_by_label("Automatic").check()
     page.wait_for_url(f"**/user?rated={DRAMAS}")
+
+
+def test_a_preference_that_is_none_is_no_number(page: Page) -> None:
+    film = {"movie_id": NEW, "title": "Film", "year": 1990, "has_poster": False, "n_ratings": 0, "rank": 1}
+    film |= {"score": -0.0001, "new": True, "by": [], "because": []}
+    answer = json.dumps({"model": "ease", "gives_stars": False, "notes": [], "results": [film]})
+    page.route("**/api/recommendations", lambda route: route.fulfill(body=answer, content_type="application/json"))
+    page.goto(f"/user?rated={DRAMAS}")
+    expect(page, "#hits .numbers").to_have_text("")
+    expect(page, "#hits small").to_have_text("Nobody has rated it yet, and little speaks for it or against it.")
+    expect(page, "#status").to_have_text("1 film.")
 
 
 def test_rows_go_by_liked_films_and_by_what_is_new(page: Page) -> None:
