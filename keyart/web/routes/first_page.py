@@ -10,7 +10,7 @@ from catalog.film import Film
 from keyart.web.html import answer
 from keyart.web.html import page as filled
 from keyart.web.keeping import keep_button
-from keyart.web.markup import Markup, element
+from keyart.web.markup import Markup, element, joined
 from keyart.web.schemas.films import GenreFacts
 from keyart.web.services.films import FilmService
 from keyart.web.words import Words, words_for
@@ -38,8 +38,9 @@ def add_first_page(app: FastAPI, service: FilmService, pool: WorkerPool) -> None
 
 def _first_of(service: FilmService, words: Words, genre: str | None) -> Markup:
     if genre and genre in service.genres():
-        return _first_of_genre(service.genre(genre), service.well_known(_N_POSTERS, genre), words)
-    return _first(service.well_known(_N_POSTERS), words, takes_text=service.is_known_to_take_text())
+        return _first_of_genre(service.genre(genre), service.best_of_genre(genre, _N_POSTERS), words)
+    notice = words("There is no genre “{genre}” here.", genre=genre) if genre else ""
+    return _first(service.well_known(_N_POSTERS), words, notice, takes_text=service.is_known_to_take_text())
 
 
 def _page(first: Markup, words: Words, query: str) -> str:
@@ -48,10 +49,11 @@ def _page(first: Markup, words: Words, query: str) -> str:
     return filled("index.html", words, query, state=Markup(state), status=status, first=first)
 
 
-def _first(films: list[Film], words: Words, *, takes_text: bool) -> Markup:
+def _first(films: list[Film], words: Words, notice: str = "", *, takes_text: bool) -> Markup:
     """Write what the page begins with: what it is for, where to drop a picture, examples, and a wall of posters."""
     return element(
         "section",
+        element("p", notice) if notice else "",
         element(
             "div",
             element("h2", words("Find films by the look of their posters"), id="first-name"),
@@ -66,23 +68,23 @@ def _first(films: list[Film], words: Words, *, takes_text: bool) -> Markup:
             class_="hero",
         ),
         _list(_examples(films, words, takes_text=takes_text), "ul", id="examples", aria_label=words("Examples")),
-        _wall(films, words),
+        _wall(joined(*(_poster(rank, film, words) for rank, film in enumerate(films))), words),
         id="first",
         tabindex=-1,
         aria_labelledby="first-name",
     )
 
 
-def _first_of_genre(genre: GenreFacts, films: list[Film], words: Words) -> Markup:
+def _first_of_genre(genre: GenreFacts, films: list[tuple[Film, bool]], words: Words) -> Markup:
     heading = element("h2", words("Well-known films: {genre}", genre=words(genre.name)), id="first-name")
     n = words(
-        "{n} of {all} films of this genre: those with a poster, most ratings first.",
+        "{n} of {all} films of this genre: those with a poster first, then by how many ratings they have.",
         n=str(len(films)),
         all=str(genre.n_films),
     )
-    return element(
-        "section", heading, element("p", n), _wall(films, words, titled=True), id="first", aria_labelledby="first-name"
-    )
+    cards = (_titled(rank, film, words, has_poster=has) for rank, (film, has) in enumerate(films))
+    wall = _wall(joined(*cards), words)
+    return element("section", heading, element("p", n), wall, id="first", aria_labelledby="first-name")
 
 
 def _introduction(words: Words, *, takes_text: bool) -> str:
@@ -101,16 +103,27 @@ def _list(items: Iterable[Markup], kind: str, **attributes: str) -> Markup:
     return element(kind, *items, role="list", **attributes)
 
 
-def _wall(films: list[Film], words: Words, *, titled: bool = False) -> Markup:
-    items = (_poster(rank, film, words, titled=titled) for rank, film in enumerate(films))
-    return _list(items, "ol", id="wall", aria_label=words("Well-known films"))
+def _wall(items: Markup, words: Words) -> Markup:
+    return _list([items], "ol", id="wall", aria_label=words("Well-known films"))
 
 
-def _poster(rank: int, film: Film, words: Words, *, titled: bool) -> Markup:
+def _poster(rank: int, film: Film, words: Words) -> Markup:
+    return _item(film, words, _image(film, film.label, at_once=rank < _N_AT_ONCE))
+
+
+def _titled(rank: int, film: Film, words: Words, *, has_poster: bool) -> Markup:
     # A title that is shown is not said twice.
-    image = _image(film, "" if titled else film.label, at_once=rank < _N_AT_ONCE)
-    title = [element("span", film.label)] if titled else []
-    link = element("a", image, *title, href=f"?film={film.movie_id}")
+    picture = _image(film, "", at_once=rank < _N_AT_ONCE) if has_poster else _plain(film)
+    return _item(film, words, picture, element("span", film.label))
+
+
+def _plain(film: Film) -> Markup:
+    title = joined(element("b", film.title), element("i", str(film.year or "")))
+    return element("div", element("div", title, class_="plain", aria_hidden="true"), class_="frame")
+
+
+def _item(film: Film, words: Words, *shown: Markup) -> Markup:
+    link = element("a", *shown, href=f"?film={film.movie_id}")
     return element("li", link, keep_button(film.movie_id, film.label, words), title=film.label)
 
 

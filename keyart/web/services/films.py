@@ -187,16 +187,21 @@ class FilmService:
         """Return whether descriptions are taken, without waiting for a network that is being loaded."""
         return self._is_warm and self.text().available
 
-    def well_known(self, k: int, genre: str | None = None) -> list[Film]:
-        """List the films with most ratings that have a poster, of one genre or of all."""
+    def well_known(self, k: int) -> list[Film]:
+        """List the films with most ratings that have a poster."""
         with self._engine.use() as engine, self.thumbnails.use() as thumbnails:
-            known = engine.catalog.best_known()
-            if genre is not None:
-                wanted = engine.catalog.movie_ids(Filter(genres=(genre,)))
-                known = [movie_id for movie_id in known if movie_id in wanted]
-            shown = list(islice((each for each in known if each in thumbnails), k))
+            shown = list(islice((each for each in engine.catalog.best_known() if each in thumbnails), k))
             films = engine.catalog.films(shown)
             return [films[movie_id] for movie_id in shown if movie_id in films]
+
+    def best_of_genre(self, genre: str, k: int) -> list[tuple[Film, bool]]:
+        """List films of a genre, and whether they have a poster: those that have one first, then by ratings."""
+        with self._engine.use() as engine, self.thumbnails.use() as thumbnails:
+            wanted = engine.catalog.movie_ids(Filter(genres=(genre,)))
+            known = (movie_id for movie_id in engine.catalog.best_known() if movie_id in wanted)
+            shown = sorted(known, key=lambda movie_id: movie_id not in thumbnails)[:k]
+            films = engine.catalog.films(shown)
+            return [(films[each], each in thumbnails) for each in shown if each in films]
 
     def frequent_questions(self) -> list[str]:
         """List the addresses of what is asked most: the look-alikes of the best-known films."""

@@ -54,6 +54,14 @@ export function newFilm(opened) {
     }
   }
 
+  // A film that is there already leads to it.
+  function fail(error) {
+    const { message } = error;
+    report(Object.assign(error, { message: message.charAt(0).toUpperCase() + message.slice(1) }), send, at("new-film-status"));
+    const [, movieId] = / as movie_id (\d+)/.exec(message) ?? [];
+    if (movieId) at("new-film-status").append(" ", element("a", { href: `?film=${movieId}`, textContent: t("Open that film") }));
+  }
+
   async function send() {
     const asked = picture;
     say(t("Adding …"), null, at("new-film-status"));
@@ -65,7 +73,7 @@ export function newFilm(opened) {
       // Whoever has gone on meanwhile stays there.
       if (asked === picture) opened(film.movie_id, [how, ...notes.map((note) => english(`${note}.`))]);
     } catch (error) {
-      report(error, send, at("new-film-status"));
+      fail(error);
     } finally {
       add.disabled = false;
     }

@@ -22,6 +22,7 @@ from tests.keyart.web.test_page_places import SHIFTS
 pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.heavy
 
+WITHOUT_POSTER = 15  # of the demo catalog
 HOSTILE = '<img src=x onerror="alert(1)">&"\''
 
 
@@ -191,3 +192,23 @@ def test_nothing_moves_and_no_barrier(
         assert sum(page.evaluate("shifts")) < 0.05
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert barriers(page) == []
+
+
+def test_a_genre_shows_its_films_without_a_poster_as_cards(demo_address: str) -> None:
+    (genre, *_) = requests.get(f"{demo_address}/api/films/{WITHOUT_POSTER}", timeout=60).json()["genres"]
+    told = requests.get(f"{demo_address}/api/genres/{genre}", timeout=60).json()
+    page = parsed(requests.get(f"{demo_address}/?wall={genre}", timeout=60).text)
+    n = min(told["n_films"], 48)
+    assert f"{n} of {told['n_films']} films of this genre" in page.text
+    kinds = [attributes.get("class") or attributes.get("src") for name, attributes in page.found]
+    shown = [kind for kind in kinds if kind == "plain" or str(kind).startswith("posters/")]
+    assert len(shown) == n
+    assert 0 < shown.count("plain") < n
+    # Those with a poster come first.
+    assert shown[-shown.count("plain") :] == ["plain"] * shown.count("plain")
+
+
+def test_an_unknown_genre_is_said(demo_address: str) -> None:
+    page = parsed(requests.get(f"{demo_address}/?wall=<b>Nope", timeout=60).text)
+    assert "There is no genre “<b>Nope” here." in page.text
+    assert "Find films by the look of their posters" in page.text

@@ -256,3 +256,20 @@ def test_parts_fit_a_phone_without_barriers(phone: Page, media: dict[str, Any]) 
     expect(phone, "#pair canvas").to_have_count(2)
     assert barriers(phone) == []
     assert phone.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@NEEDS_CHROMIUM
+def test_a_phone_shows_the_whole_help_on_parts(people_page: Page) -> None:
+    page = people_page
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("/?film=22")
+    page.get_by_role("button", name="Search by a part").click()
+    expect(page, "#part-help").to_be_visible()
+    assert page.evaluate(
+        """() => {
+            const help = document.querySelector("#part-help").getBoundingClientRect();
+            const { bottom } = document.querySelector("#film .name").getBoundingClientRect();
+            const { top } = document.querySelector("#panel > *").getBoundingClientRect();
+            return help.bottom <= bottom && help.bottom <= top;
+        }"""
+    )
