@@ -16,6 +16,10 @@ _REFUSAL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 20\r\n"
     b"Retry-After: 1\r\nConnection: close\r\n\r\ntoo many connections"
 )
+_INVALID = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 70\r\n"
+    b"Connection: close\r\n\r\nexpected a request in HTTP, with at most 64 KiB of address and headers"
+)
 _OUT_OF_DESCRIPTORS = "socket.accept() out of system resource"
 
 
@@ -46,11 +50,25 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection; over the limit, in exchange for the one that has waited longest for its client."""
         self.waiting_since = self.moved_at = time.monotonic()
-        self._n_unsent = 0
+        self._n_unsent, self._is_refused = 0, False
         super().connection_made(transport)
         if len(self.connections) > self.limits.max_connections and not self._replaces_another():
             transport.write(_REFUSAL)
             transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Take a part of a request; after a refusal, read it for nothing."""
+        if not self._is_refused:
+            super().data_received(data)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - it says less
+        """Refuse what is no request; the client ends the connection, or the time for a request does.
+
+        Closed now, with bytes on their way, it would be reset, and many clients would lose the answer.
+        """
+        self._is_refused = True
+        self.transport.write(_INVALID)
+        self.transport.write_eof()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""

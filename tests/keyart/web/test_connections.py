@@ -70,6 +70,24 @@ def test_client_that_sends_no_whole_request_is_dropped(home: Path, connect: Conn
         assert is_healthy(url)
 
 
+def test_what_is_no_request_is_refused_before_its_last_byte_is_read(home: Path, connect: Connect) -> None:
+    body = b"x" * 4_000_000
+    with serving(home, limits=ConnectionLimits(request_s=2)) as url:
+        head = b"POST /api/films?title=" + b"a" * 1_000_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        client = connect(url, head + b"Content-Length: %d\r\n\r\n" % len(body))
+        client.sendall(body)
+        answer = b""
+        while part := client.recv(65_536):
+            answer += part
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert answer.endswith(b"at most 64 KiB of address and headers")
+        content = answer.partition(b"\r\n\r\n")[2]
+        assert f"Content-Length: {len(content)}".encode() in answer
+        # Whoever goes on sending is dropped in time.
+        eventually(lambda: len(connections(url)), lambda n: n == 0)
+        assert is_healthy(url)
+
+
 def test_bytes_now_and_then_gain_no_time(home: Path, connect: Connect) -> None:
     with serving(home, limits=ConnectionLimits(request_s=0.2)) as url:
         client = connect(url, _HALF_A_REQUEST)
