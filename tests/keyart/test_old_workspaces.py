@@ -44,6 +44,8 @@ ANSWERS = json.loads((DATA / "workspace-0.1.json").read_text("utf-8"))
 # Version 0.1 predicted new films by another model.
 for recorded in (ANSWERS, ANSWERS["shortlist"]):
     del recorded["picture"]["expected"], recorded["picture"]["audience"]
+# It took posters of the same artwork, as film 23 has, for a part of the scale of ratings.
+RESCALED = ("Film 5 auto", "5 1.0", "5 0.0", "5 0.4")
 ALL = 1000
 ADDED = 1_000_000_001
 
@@ -168,7 +170,17 @@ def similar(workspace: Workspace) -> Answer:
         (38, "auto"),
         (41, "auto"),
     ]
-    return {f"{film} {alpha}": hits(engine.similar(film, ALL, alpha, content=0)) for film, alpha in queries}
+    return unscaled({f"{film} {alpha}": hits(engine.similar(film, ALL, alpha, content=0)) for film, alpha in queries})
+
+
+def unscaled(found: Answer) -> Answer:
+    """Leave out what depends on the scale of ratings, where that has changed."""
+    n_ratings, visual, alpha = 0, 2, 4
+    kept = {
+        query: {film: [hit[n_ratings], hit[visual], hit[alpha]] for film, hit in found[query].items()}
+        for query in RESCALED
+    }
+    return found | kept
 
 
 def neighbors(workspace: Workspace) -> Answer:
@@ -296,13 +308,15 @@ OF_INDEX = ("similar", "neighbors", "explanations", "picture", "info")
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_results_are_as_recorded(workspace: Workspace, name: str) -> None:
-    assert not differences(RECORDED[name](workspace), ANSWERS[name])
+    recorded = unscaled(ANSWERS[name]) if name == "similar" else ANSWERS[name]
+    assert not differences(RECORDED[name](workspace), recorded)
 
 
 @pytest.mark.parametrize("name", OF_INDEX)
 def test_results_of_a_shortlist_are_as_recorded(workspace: Workspace, name: str) -> None:
     use_shortlist(workspace)
-    assert not differences(RECORDED[name](workspace), ANSWERS["shortlist"][name])
+    recorded = unscaled(ANSWERS["shortlist"][name]) if name == "similar" else ANSWERS["shortlist"][name]
+    assert not differences(RECORDED[name](workspace), recorded)
 
 
 @pytest.mark.parametrize("name", ANSWERS["models"])
@@ -336,8 +350,8 @@ def test_reading_a_shortlist_changes_nothing(folder: Path, workspace: Workspace)
 
 def test_commands_read_the_workspace(run: Run, workspace: Workspace) -> None:
     home = "--home", workspace.home
-    found = json.loads(run("similar", "Film 5", "-k", "1000", "--content", "0", "--json", *home).out)["results"]
-    recorded = ANSWERS["similar"]["Film 5 auto"]
+    found = json.loads(run("similar", "38", "-k", "1000", "--content", "0", "--json", *home).out)["results"]
+    recorded = ANSWERS["similar"]["38 auto"]
     assert not differences(
         {str(hit["movie_id"]): hit["score"] for hit in found}, {key: hit[1] for key, hit in recorded.items()}
     )

@@ -250,10 +250,10 @@ def test_a_refusal_stays_though_the_prediction_comes_later(page: Page, poster: P
     page.route("**/api/films?title=*", refuse(403, json={"detail": "this server adds no films"}))
     page.route("**/api/cold-start?title=*", lambda route: held.append(route))
     page.get_by_role("button", name="Add to the catalog").click()
-    expect(page, "#new-film-status").to_have_text("this server adds no films")
+    expect(page, "#new-film-status").to_have_text("This server adds no films")
     held[0].continue_()
     expect(page, "#expected").to_contain_text("stars expected")
-    expect(page, "#new-film-status").to_have_text("this server adds no films")
+    expect(page, "#new-film-status").to_have_text("This server adds no films")
 
 
 def test_a_server_that_only_reads_offers_no_form_to_add_films(

@@ -30,7 +30,7 @@ NOTES = {
 QUESTIONS = {
     "part": (f"film={VELVET}&region=0,0,3,3", "Velvet Stairwell (1950) has no poster here", "Search without this part"),
     "outside": (f"film={LEDGER}&region=0,0,99,99", "reaches beyond the grid", "Search without this part"),
-    "mix": (f"film={LEDGER}&like={VELVET}", "cannot be combined", "Search by Midnight Ledger (1947) alone"),
+    "mix": (f"film={LEDGER}&like={VELVET}", "cannot be combined", "Search without Velvet Stairwell (1950)"),
     "looks": (f"film={VELVET}&alpha=1", "cannot be compared by looks", "Search without filters and settings"),
     "genre": (f"film={LEDGER}&genre=Westen", "no film is of the genre", "Search without filters and settings"),
 }

@@ -227,7 +227,7 @@ def test_a_file_of_ratings_is_matched(people_address: str) -> None:
     [
         (b"film,stars\n1,2\n", 422, "mine.csv, line 1: expected ratings.csv or diary.csv of Letterboxd"),
         (b"", 422, "mine.csv holds no ratings"),
-        (b"\x89PNG\r\n\0", 422, "mine.csv, line 1: expected text"),
+        (b"\x89PNG\r\n\0", 422, "mine.csv is no export of ratings"),
         (bytes(9 << 20), 413, "expected a file of at most 8 MiB"),
     ],
 )
