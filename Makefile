@@ -56,6 +56,7 @@ docs: $(VENV)/.installed-dev ## build the documentation site in build/docs; a de
 	$(BIN)/python -m sphinx -W --keep-going -q -c docs -d build/doctrees . build/docs
 
 screenshots: $(VENV)/.installed-dev ## take the pictures of the pages in docs anew, of the films of `keyart demo`
+	mkdir -p build
 	$(BIN)/keyart demo --out build/demo
 	$(BIN)/keyart atlas --home build/demo/workspace
 	$(BIN)/keyart fit ease --home build/demo/workspace
