@@ -17,8 +17,12 @@ _REFUSAL = (
     b"Retry-After: 1\r\nConnection: close\r\n\r\ntoo many connections"
 )
 _INVALID = (
-    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 70\r\n"
-    b"Connection: close\r\n\r\nexpected a request in HTTP, with at most 64 KiB of address and headers"
+    b'{"type":"about:blank","title":"Bad Request","status":400,'
+    b'"detail":"expected a request in HTTP, with at most 64 KiB of address and headers"}'
+)
+_INVALID_HEAD = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n"
+    b"Connection: close\r\n\r\n" % len(_INVALID)
 )
 _OUT_OF_DESCRIPTORS = "socket.accept() out of system resource"
 
@@ -67,7 +71,7 @@ class Connection(H11Protocol):
         Closed now, with bytes on their way, it would be reset, and many clients would lose the answer.
         """
         self._is_refused = True
-        self.transport.write(_INVALID)
+        self.transport.write(_INVALID_HEAD + _INVALID)
         self.transport.write_eof()
 
     def on_response_complete(self) -> None:
